@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks for the programs that the tests or the demo use. Installs missing ones if possible: as root on Debian and
-# its derivatives. Each argument is a program with a Debian package of the same name, PROGRAM:PACKAGE, or
-# pc:LIBRARY:PACKAGE for a library that pkg-config knows. No package may be one that starts a service.
+# its derivatives. Each argument is a program with a Debian package of the same name, PROGRAM:PACKAGE,
+# /FILE:PACKAGE, or pc:LIBRARY:PACKAGE for a library that pkg-config knows. No package may be one that starts a service.
 set -eu
 PATH=$PATH:/usr/sbin
 
@@ -12,6 +12,10 @@ for tool in "$@"; do
         pc:*)
             name=${tool#pc:} name=${name%%:*}
             pkg-config --exists "$name" 2>/dev/null && continue
+            ;;
+        /*)
+            name=${tool%%:*}
+            [ -e "$name" ] && continue
             ;;
         *)
             name=${tool%%:*}

@@ -7,6 +7,7 @@
 #   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people
 #   picture.sh open-room  docs/open-room.svg: draws an open room and two people in it
 #   picture.sh classroom  docs/classroom.svg: plays a class, and draws the server and three of its clients
+#   picture.sh window     docs/window*.png: plays a chat, a group and a request in a window, in light and dark
 #   picture.sh demo       docs/demo.svg: runs `make demo`, and draws the end of what it prints
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,14 @@ session | full-screen | accounts | open-room | classroom)
     cargo build --locked --bins
     picture "$1" "docs/$1.svg"
     ;;
+window)
+    # Tests of the window play the story.
+    scripts/install-tools.sh /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf:fonts-noto-color-emoji
+    TZ=UTC cargo test --quiet --locked --workspace --test desktop pictures
+    pictures=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/tmp/pictures
+    cp "$pictures/picture-light-window.png" docs/window-light.png
+    cp "$pictures/picture-dark-window.png" docs/window-dark.png
+    ;;
 demo)
     recording=$(mktemp)
     trap 'rm -f "$recording"' EXIT
@@ -27,7 +36,7 @@ demo)
     picture recording "make demo" "$recording" docs/demo.svg
     ;;
 *)
-    echo "usage: picture.sh session | full-screen | accounts | open-room | classroom | demo" >&2
+    echo "usage: picture.sh session | full-screen | accounts | open-room | classroom | window | demo" >&2
     exit 2
     ;;
 esac

@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) starts: usize,
     /// Keys that are typed into the full screen.
     pub(crate) keys: usize,
+    /// The messages in the window.
+    pub(crate) window: usize,
     /// The messages of a history.
     pub(crate) history: usize,
     /// The clients of a class.
@@ -96,6 +98,7 @@ impl Plan {
             kept: 200,
             starts: 20,
             keys: 400,
+            window: 10_000,
             history: 1_000_000,
             class: 50,
             relays: 200,
@@ -126,6 +129,7 @@ impl Plan {
             kept: 200,
             starts: 5,
             keys: 100,
+            window: 2_000,
             history: 50_000,
             class: 50,
             relays: 50,
@@ -156,6 +160,7 @@ impl Plan {
             kept: 3,
             starts: 1,
             keys: 5,
+            window: 100,
             history: 1_000,
             class: 4,
             relays: 10,

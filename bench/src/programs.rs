@@ -17,6 +17,8 @@ pub(crate) struct Failed(pub(crate) String);
 pub(crate) struct Programs {
     pub(crate) server: PathBuf,
     pub(crate) client: PathBuf,
+    /// The client in a window, which need not be there.
+    pub(crate) window: PathBuf,
     /// The folder of all builds.
     pub(crate) target: PathBuf,
 }
@@ -28,6 +30,7 @@ impl Programs {
         let programs = Programs {
             server: folder.join("letschat-server"),
             client: folder.join("letschat"),
+            window: folder.join("letschat-gtk"),
             target: folder.parent().map(PathBuf::from).unwrap_or_default(),
         };
         for program in [&programs.server, &programs.client] {

@@ -9,7 +9,7 @@ use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, class, client_start,
     coming_back, envelopes, file, full_screen, group, history, idle, kept_mail, memory, open_room,
-    passwords, relay, send,
+    passwords, relay, send, window,
 };
 use crate::plan::Plan;
 use crate::programs::{BenchResult, Failed, Programs};
@@ -51,6 +51,7 @@ impl Bench {
         let mut rows = Vec::new();
         self.figure(Figure::ClientStart, &mut rows, || client_start::measure(self))?;
         self.figure(Figure::FullScreen, &mut rows, || full_screen::measure(self))?;
+        self.figure(Figure::Window, &mut rows, || window::measure(self))?;
         self.figure(Figure::History, &mut rows, || history::measure(self))?;
         self.figure(Figure::ChatRoundTrip, &mut rows, || chat_round_trip::measure(self))?;
         self.figure(Figure::ChatThroughput, &mut rows, || chat_throughput::measure(self))?;

@@ -25,6 +25,7 @@ const FIGURES: &[&str] = &[
     "relay",
     "client_start",
     "full_screen",
+    "window",
     "history",
     "idle",
 ];

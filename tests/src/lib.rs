@@ -28,6 +28,7 @@
 //! * [`person`] – a client in its own pseudo-terminal
 //! * [`palette`] – the colours of terminals
 //! * [`mysql_server`] – a database server for the tests
+//! * [`desktop`] – a screen and a session bus
 //!
 //! Other ends of a connection:
 //!
@@ -52,6 +53,7 @@
 pub mod client;
 pub mod clock;
 mod deadline;
+pub mod desktop;
 pub mod form;
 pub mod mysql_server;
 pub mod namespace;

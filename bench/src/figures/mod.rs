@@ -19,6 +19,7 @@ pub(crate) mod open_room;
 pub(crate) mod passwords;
 pub(crate) mod relay;
 pub(crate) mod send;
+pub(crate) mod window;
 
 use clap::ValueEnum;
 
@@ -59,6 +60,8 @@ pub(crate) enum Figure {
     ClientStart,
     /// The full screen: its first paint, its memory, and a key to the screen.
     FullScreen,
+    /// The window: its first paint, its memory, and its processor time.
+    Window,
     /// Searches of a history.
     History,
     /// A server that has nothing to do but to keep its clients.

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use adw::gio;
 use adw::glib::{self, clone};
 use adw::prelude::*;
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt as _;
 use letschat_commands::appearance::{PERSON_COLOURS, xterm_rgb};
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
@@ -125,6 +127,8 @@ pub(crate) fn run(options: Options) -> ExitCode {
         app,
         move |_| app.activate()
     ));
+    let ending = app.clone();
+    glib::spawn_future_local(async move { ending.end_on_signals().await });
     let status = application.run_with_args::<&str>(&[]);
     if status == glib::ExitCode::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -325,12 +329,22 @@ impl App {
         let shown = gio::Notification::new(notification.from.as_str());
         let body = notification.text.as_deref().filter(|text| !text.is_empty());
         let body = body.unwrap_or("There is something new for you.");
-        let body: String = Printable(body).to_string().chars().take(MAX_NOTIFICATION).collect();
-        shown.set_body(Some(&body));
+        shown.set_body(Some(&without_markup(body)));
         let id = conversation.map(|one| one.to_string()).unwrap_or_default();
         shown.set_default_action_and_target_value("app.show", Some(&id.to_variant()));
         // A later one of the same conversation replaces it.
         self.application.send_notification(Some(&id), &shown);
+    }
+
+    /// Ends the program in order at SIGHUP, SIGINT and SIGTERM.
+    async fn end_on_signals(&self) {
+        // If the system refuses this, they end it at once.
+        let Ok(mut signals) = Signals::new([Signal::Hup, Signal::Int, Signal::Term]) else {
+            return;
+        };
+        while signals.next().await.is_some() {
+            self.quit();
+        }
     }
 
     /// Says goodbye to everybody and ends the program.
@@ -379,6 +393,19 @@ impl App {
     }
 }
 
+/// Returns a text for a notification. Some desktops read markup in it, and others show what is escaped for those, so that
+/// its signs are replaced by similar ones.
+fn without_markup(text: &str) -> String {
+    let text = Printable(text).to_string();
+    let similar = text.chars().take(MAX_NOTIFICATION).map(|c| match c {
+        '<' => '‹',
+        '>' => '›',
+        '&' => '＆',
+        c => c,
+    });
+    similar.collect()
+}
+
 /// Returns the conversation of a message.
 fn conversation_of(event: &Event) -> Option<ConversationId> {
     match event {
@@ -387,5 +414,17 @@ fn conversation_of(event: &Event) -> Option<ConversationId> {
         }
         Event::FileOffered { file, .. } => Some(file.conversation.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notification_has_no_markup() {
+        let text = without_markup("<a href='x'>tea</a> & cake\nmore");
+        assert_eq!(text, "‹a href='x'›tea‹/a› ＆ cake\\nmore");
+        assert_eq!(without_markup(&"x".repeat(300)).len(), MAX_NOTIFICATION);
     }
 }

@@ -208,6 +208,10 @@ fn entries(window: &Window) -> Vec<Entry> {
 
 /// Fills the form for a command.
 fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
+    let dialog = form.root().and_downcast::<gtk::Window>();
+    if let Some(dialog) = &dialog {
+        dialog.set_default_widget(None::<&gtk::Widget>);
+    }
     while let Some(old) = form.first_child() {
         form.remove(&old);
     }
@@ -256,7 +260,7 @@ fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
     let answer = label("", "body");
     answer.set_selectable(true);
     form.append(&answer);
-    if let Some(dialog) = form.root().and_downcast::<gtk::Window>() {
+    if let Some(dialog) = dialog {
         dialog.set_default_widget(Some(&run));
     }
     let filled = Rc::new(Form { entry: entry.clone(), fields });

@@ -151,6 +151,7 @@ pub(crate) fn keys(window: &Rc<Window>) {
     }
     add("Enter", "Send; Shift+Enter begins a new line");
     add("Page Up, Page Down", "Scroll the messages");
+    add("Ctrl+Home, Ctrl+End", "Go to the first or the last message");
     let scroll = gtk::ScrolledWindow::builder().child(&list).propagate_natural_height(true).build();
     open_window(window, "Keyboard", &scroll).set_default_size(440, 520);
 }

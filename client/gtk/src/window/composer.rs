@@ -78,9 +78,14 @@ impl Composer {
         state: gdk::ModifierType,
     ) -> glib::Propagation {
         let is_enter = matches!(key, gdk::Key::Return | gdk::Key::KP_Enter);
+        // In a text, these keys go to its beginning and its end.
+        let is_empty = self.text.buffer().char_count() == 0;
+        let is_controlled = state.contains(gdk::ModifierType::CONTROL_MASK) && is_empty;
         let is_shifted = state.contains(gdk::ModifierType::SHIFT_MASK);
         match key {
             _ if is_enter && !is_shifted => self.submit(window),
+            gdk::Key::Home if is_controlled => window.messages.go_to_start(),
+            gdk::Key::End if is_controlled => window.messages.go_to_last(),
             gdk::Key::Page_Up => window.messages.page(true),
             gdk::Key::Page_Down => window.messages.page(false),
             _ => return glib::Propagation::Proceed,

@@ -83,6 +83,16 @@ impl Messages {
         scroll_to(&self.list, place);
     }
 
+    /// Goes to the last entry.
+    pub(crate) fn go_to_last(&self) {
+        go_to_end(&self.list);
+    }
+
+    /// Goes to the first entry.
+    pub(crate) fn go_to_start(&self) {
+        scroll_to(&self.list, 0);
+    }
+
     /// Scrolls by pages, as the keys of the composer ask.
     pub(crate) fn page(&self, is_up: bool) {
         let adjustment = self.scroll.vadjustment();
@@ -174,8 +184,7 @@ impl Row {
                 let is_open = matches!(state, Some(FileState::Offered | FileState::Failed(_)));
                 self.file.set_visible(!file.own && is_open);
                 self.file.set_label(&format!("Save {}", file.name));
-                self.file.set_action_name(Some("app.save-file"));
-                self.file.set_action_target_value(Some(&file.id.to_string().to_variant()));
+                self.file.set_detailed_action_name(&format!("app.save-file::{}", file.id));
             }
             Body::Note(kind, text) => {
                 self.author.set_visible(false);

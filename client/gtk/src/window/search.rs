@@ -110,17 +110,17 @@ impl Search {
             let (date, time) = (render::date(hit.time_ms), render::time_of_day(hit.time_ms));
             let line = printable_lines(&hit.line).replace('\n', " ");
             let text = format!("{date} {time}  {}, {line}", hit.conversation);
-            let label = gtk::Label::builder().label(text).xalign(0.0).build();
-            label.set_ellipsize(gtk::pango::EllipsizeMode::End);
-            let button = gtk::Button::builder().child(&label).css_classes(["flat"]).build();
-            button.connect_clicked(clone!(
+            let row = adw::ActionRow::builder().use_markup(false).title(&text).build();
+            row.set_title_lines(1);
+            row.set_activatable(true);
+            row.connect_activated(clone!(
                 #[weak]
                 window,
                 #[strong]
                 hit,
                 move |_| window.show_message(hit.conversation.clone(), hit.id)
             ));
-            self.hits.append(&button);
+            self.hits.append(&row);
         }
         self.revealer.set_reveal_child(true);
     }

@@ -72,3 +72,44 @@ fn message_waits_for_somebody_who_is_away() {
     app.wait_label("(kept for them)");
     app.picture("kept");
 }
+
+#[test]
+fn search_finds_a_message_and_goes_to_it() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("search", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    bob.ok("say", json!({"to": "alice", "text": "the Assam is in the cupboard"}));
+    bob.ok("broadcast", json!({"text": "no tea here"}));
+    app.wait_label("no tea here");
+    app.desktop.press(&["ctrl+f"]);
+    app.wait("search box", "Search all messages").write("CUPBOARD assam");
+    app.open("the Assam is in the cupboard");
+    app.picture("found");
+    app.wait("button", "Verify");
+    app.wait("label", "the Assam is in the cupboard");
+}
+
+#[test]
+fn history_is_there_after_a_restart() {
+    let server = TestServer::start(&[]);
+    let mut app = App::start("history", &server, &["--history"]);
+    app.sign_up("alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    bob.ok("say", json!({"to": "alice", "text": "remember the milk"}));
+    app.wait_label("bob: remember the milk");
+    let app = App::start_again("history-again", &server, app.close(), &["--history"]);
+    app.open("bob");
+    app.wait("label", "remember the milk");
+}
+
+#[test]
+fn signal_ends_the_program_in_order() {
+    let server = TestServer::start(&[]);
+    let app = App::join("signal", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    bob.ok("watch", json!({}));
+    app.end_by("TERM");
+    bob.wait("alice's leaving", |line| line["event"] == "left" && line["usernames"][0] == "alice");
+}

@@ -24,3 +24,21 @@ fn offered_file_is_saved_by_a_click() {
     app.wait_gone("button", "Save tea.txt");
     app.picture("saved");
 }
+
+#[test]
+fn file_is_dropped_into_a_conversation() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("drop", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    app.open("bob");
+    app.wait("button", "Verify");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cake.txt");
+    std::fs::write(&path, "Marzipan\n").unwrap();
+    let _source = app.drag_to_messages(&path);
+    app.wait_label("cake.txt, 9 bytes");
+    let offered = bob.wait_event("file_offered");
+    assert_eq!(offered["name"], "cake.txt", "{offered}");
+    app.picture("dropped");
+}

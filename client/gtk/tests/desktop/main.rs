@@ -9,5 +9,7 @@ mod first_run;
 mod groups;
 mod kit;
 mod labels;
+mod notifications;
 mod palette;
+mod pictures;
 mod server;

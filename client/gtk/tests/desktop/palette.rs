@@ -25,3 +25,17 @@ fn every_command_is_offered_and_runs_with_its_fields() {
     app.open("Everyone");
     app.wait("label", "tea is ready");
 }
+
+#[test]
+fn command_of_a_plugin_is_offered_too() {
+    let server = TestServer::start(&[]);
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../../lua/plugins");
+    let app = App::start("plugin", &server, &["--plugins", plugins]);
+    app.sign_up("alice");
+    app.desktop.press(&["ctrl+k"]);
+    app.wait("search box", "Find a command").write("while you are away");
+    app.wait_label("A plugin has added it.");
+    app.wait("text box", "reason (may be left out)").write("at lunch");
+    app.click("Run");
+    app.wait_label("You are away: at lunch");
+}

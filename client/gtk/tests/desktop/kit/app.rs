@@ -1,5 +1,6 @@
 //! The program on a desktop.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,34 @@ use super::reader::{self, Control};
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// The size of the pictures of steps, in pixels.
+const STEP: [i32; 2] = [1_280, 900];
+
+/// The size of the window, in points.
+const WINDOW: [i32; 2] = [1_000, 680];
+
 /// The password of all accounts.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// The look of the program.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// The pixels of a point, in each direction.
+    pub(crate) scale: i32,
+    pub(crate) is_dark: bool,
+}
+
+impl Look {
+    fn admit(self, command: &mut Command) {
+        command.env("GDK_SCALE", self.scale.to_string());
+        if self.is_dark {
+            command.env("ADW_DEBUG_COLOR_SCHEME", "prefer-dark");
+        }
+    }
+}
+
+/// The look of most tests.
+const USUAL: Look = Look { scale: 1, is_dark: false };
 
 /// The program, and what a screen reader sees of it.
 pub(crate) struct App {
@@ -26,25 +53,46 @@ pub(crate) struct App {
     bus: DBusConnection,
     test: &'static str,
     pictures: u32,
+    scale: i32,
 }
 
 impl App {
     /// Starts the program for a server, on a desktop of its own.
     pub(crate) fn start(test: &'static str, server: &TestServer, flags: &[&str]) -> App {
         let data = tempfile::tempdir().unwrap();
-        App::start_in(test, data, &[flags, &["--server", &server.location()]].concat())
+        let location = server.location();
+        let flags = [flags, &["--server", &location]].concat();
+        App::start_in(test, data, &flags, USUAL)
+    }
+
+    /// Starts the program again, with the data of an earlier run.
+    pub(crate) fn start_again(
+        test: &'static str,
+        server: &TestServer,
+        data: TempDir,
+        flags: &[&str],
+    ) -> App {
+        let location = server.location();
+        App::start_in(test, data, &[flags, &["--server", &location]].concat(), USUAL)
+    }
+
+    /// Starts the program for a server, with a look.
+    pub(crate) fn start_with(test: &'static str, server: &TestServer, look: Look) -> App {
+        let data = tempfile::tempdir().unwrap();
+        App::start_in(test, data, &["--server", &server.location()], look)
     }
 
     /// Starts the program in a data folder.
-    pub(crate) fn start_in(test: &'static str, data: TempDir, flags: &[&str]) -> App {
+    fn start_in(test: &'static str, data: TempDir, flags: &[&str], look: Look) -> App {
         let desktop = Desktop::start();
         let bus = reader::bus(&desktop);
         let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-gtk"));
         without_settings(&mut command);
         desktop.admit(&mut command);
+        look.admit(&mut command);
         command.env("HOME", data.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
         command.args(["--peer-port", "0", "--data"]).arg(data.path().join("data")).args(flags);
-        App::run(test, data, desktop, bus, &mut command)
+        App { scale: look.scale, ..App::run(test, data, desktop, bus, &mut command) }
     }
 
     /// Starts the program in a home of its own, with a settings file that may not be there yet.
@@ -68,7 +116,7 @@ impl App {
         command: &mut Command,
     ) -> App {
         let running = Running::start(command);
-        App { desktop, data, running, bus, test, pictures: 0 }
+        App { desktop, data, running, bus, test, pictures: 0, scale: 1 }
     }
 
     /// Starts the program, and signs up.
@@ -116,7 +164,7 @@ impl App {
                 let names = all.iter().filter(|one| !one.name.is_empty());
                 let names: Vec<String> =
                     names.map(|one| format!("{} {:?}", one.role, one.name)).collect();
-                self.desktop.picture(&format!("{}-failed", self.test));
+                self.desktop.keep_picture(&format!("{}-failed", self.test), STEP[0], STEP[1]);
                 let (there, errors) = (names.join("\n"), self.running.errors());
                 panic!("there is no {wanted}; there is:\n{there}\nerrors: {errors}");
             }
@@ -160,11 +208,39 @@ impl App {
         self.wait("button", name).click();
     }
 
-    /// Goes to a conversation of the list.
-    pub(crate) fn open(&self, conversation: &str) {
-        let (left, top, width, height) = self.wait("list item", conversation).place();
-        let (x, y) = (left + width / 2, top + height / 2);
+    /// Clicks on the row of a list with these words: a conversation, or a message that was found.
+    pub(crate) fn open(&self, words: &str) {
+        let row = self.wait_until(&format!("list item with {words:?}"), |all| {
+            let mut rows = all.iter().filter(|one| one.role == "list item");
+            rows.find(|one| one.name.contains(words)).cloned()
+        });
+        let (left, top, width, height) = row.place();
+        let [x, y] = [left + width / 2, top + height / 2].map(|points| points * self.scale);
         self.desktop.move_as(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
+    }
+
+    /// Drags a file from another program's window into the messages. That program has to live until the file was taken.
+    pub(crate) fn drag_to_messages(&self, file: &Path) -> Running {
+        let programs = Path::new(env!("CARGO_BIN_EXE_letschat-gtk")).parent().unwrap();
+        // It is there already, unless this suite runs alone.
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--example", "drag"]);
+        assert!(build.status().unwrap().success(), "the example does not build");
+        let mut drag = Command::new(programs.join("examples/drag"));
+        self.desktop.admit(&mut drag);
+        let source = Running::start(drag.arg(file));
+        let [x, y] = [WINDOW[0] / 2, WINDOW[1] / 2];
+        // Without a window manager it is in the corner, above the other window.
+        self.desktop.move_as(&["search", "--sync", "--onlyvisible", "--name", "^drag$"]);
+        let from = ["mousemove", "100", "50", "sleep", "0.5", "mousedown", "1", "sleep", "0.1"];
+        self.desktop.move_as(&from);
+        // Each movement is noticed by itself, as that of a hand is.
+        for step in 1..=10 {
+            let (x, y) = (100 + (x - 100) * step / 10, 50 + (y - 50) * step / 10);
+            self.desktop.move_as(&["mousemove", &x.to_string(), &y.to_string(), "sleep", "0.05"]);
+        }
+        self.desktop.move_as(&["sleep", "0.3", "mouseup", "1"]);
+        source
     }
 
     /// Says something in the conversation that is shown.
@@ -176,7 +252,16 @@ impl App {
     /// Keeps a picture of this step.
     pub(crate) fn picture(&mut self, step: &str) {
         self.pictures += 1;
-        self.desktop.picture(&format!("{}-{}-{step}", self.test, self.pictures));
+        let name = format!("{}-{}-{step}", self.test, self.pictures);
+        self.desktop.keep_picture(&name, STEP[0], STEP[1]);
+    }
+
+    /// Keeps a picture of the window alone.
+    pub(crate) fn picture_of_window(&self, step: &str) {
+        // Away from the window, whose last movement ends meanwhile.
+        self.desktop.move_as(&["mousemove", "2099", "1499", "sleep", "0.7"]);
+        let [width, height] = WINDOW.map(|points| points * self.scale);
+        self.desktop.keep_picture(&format!("{}-{step}", self.test), width, height);
     }
 
     /// Closes the window, and returns the data for another start.
@@ -184,6 +269,12 @@ impl App {
         self.desktop.press(&["ctrl+q"]);
         assert_eq!(self.running.exit_code(), 0, "{}", self.running.errors());
         self.data
+    }
+
+    /// Ends the program by a signal.
+    pub(crate) fn end_by(mut self, signal: &str) {
+        self.running.signal(signal);
+        assert_eq!(self.running.exit_code(), 0, "{}", self.running.errors());
     }
 
     /// Makes friends with somebody, who asks for a chat.

@@ -2,7 +2,8 @@
 
 mod app;
 mod desktop;
+mod notifications;
 mod reader;
 
-pub(crate) use app::{App, PASSWORD};
+pub(crate) use app::{App, Look, PASSWORD};
 pub(crate) use reader::Control;

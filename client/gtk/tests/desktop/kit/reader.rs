@@ -24,7 +24,8 @@ pub(crate) struct Control {
     pub(crate) name: String,
 }
 
-fn connect(address: &str) -> DBusConnection {
+/// Connects to a bus.
+pub(super) fn connect(address: &str) -> DBusConnection {
     let flags =
         DBusConnectionFlags::AUTHENTICATION_CLIENT | DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
     DBusConnection::for_address_sync(address, flags, None, None::<&Cancellable>).unwrap()
