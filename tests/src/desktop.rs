@@ -12,8 +12,10 @@ use tempfile::TempDir;
 /// The size of the screen, in pixels, and the bits of each.
 const SCREEN: &str = "2100x1500x24";
 
-/// The first number of a screen. Each desktop of a process takes another one.
-const FIRST_SCREEN: u32 = 200;
+/// The first number of a screen. Each desktop of each process takes another one.
+const FIRST_SCREEN: u32 = 1_000;
+const SCREENS: u32 = 100;
+const PROCESSES: u32 = 500;
 
 /// The bytes of a pixel.
 const PIXEL: usize = 4;
@@ -51,8 +53,9 @@ impl Desktop {
     pub fn start() -> Desktop {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let folder = tempfile::tempdir().unwrap();
-        let number = FIRST_SCREEN + STARTED.fetch_add(1, Ordering::Relaxed);
-        // It tells its number once it is ready. It would begin anew after its last program without -noreset.
+        let ours = FIRST_SCREEN + std::process::id() % PROCESSES * SCREENS;
+        let number = ours + STARTED.fetch_add(1, Ordering::Relaxed) % SCREENS;
+        // It tells its number once it is ready. By -noreset it goes on after its last program has disconnected.
         let mut screen = Command::new("Xvfb")
             .arg(format!(":{number}"))
             .args(["-displayfd", "1", "-screen", "0", SCREEN, "-nolisten", "tcp", "-noreset"])

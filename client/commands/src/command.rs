@@ -208,6 +208,11 @@ impl Call {
         self
     }
 
+    /// Returns true if the call goes to the current conversation, since it names none.
+    pub fn is_for_current(&self) -> bool {
+        self.command.chat.is_some_and(|chosen| !self.arguments.has(chosen))
+    }
+
     /// Returns a call of an extension's command, if the line is one.
     fn added(extension: &dyn Extension, line: &str) -> Option<Call> {
         let line = line.trim();

@@ -193,7 +193,9 @@ impl View {
                 self.add(people);
             }
             Event::Joined { usernames, .. } => self.add(usernames),
-            Event::Left { usernames, .. } => self.people.retain(|who| !usernames.contains(who)),
+            Event::Left { usernames, .. } => usernames.iter().for_each(|who| {
+                self.people.remove(who);
+            }),
             Event::Request { group: Some(group), .. } => {
                 self.invitations.insert(group.clone());
             }

@@ -1,6 +1,6 @@
 //! The program: from its start to the window, and the actions of its menus.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -10,13 +10,12 @@ use adw::glib::{self, clone};
 use adw::prelude::*;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt as _;
-use letschat_commands::appearance::{PERSON_COLOURS, xterm_rgb};
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::session::Request;
 use letschat_engine::address::ServerAddress;
 use letschat_engine::client::{Config, Ended};
-use letschat_flags::output;
+use letschat_flags::{clock, output};
 use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use letschat_settings::file;
@@ -28,12 +27,14 @@ use crate::options::{Options, settings_place};
 use crate::palette;
 use crate::preferences;
 use crate::setup;
+use crate::style::style_of;
 use crate::window::{Window, composer};
 
 /// The id of the program, after which its desktop file and its icon are called.
 const ID: &str = "net.letschat.Gtk";
 
-const STYLE: &str = include_str!("ui/style.css");
+/// The least time between two notifications of messages.
+const NOTIFIED_EVERY_MS: u64 = 1_000;
 
 /// The longest text of a notification, in characters.
 const MAX_NOTIFICATION: usize = 200;
@@ -99,6 +100,12 @@ pub(crate) struct App {
     notify: Rc<RefCell<Notify>>,
     window: Rc<RefCell<Option<Rc<Window>>>>,
     live: Rc<RefCell<Option<Rc<Live>>>>,
+    /// True once the first start has begun.
+    is_started: Rc<Cell<bool>>,
+    /// The settings, once they were opened.
+    settings: Rc<RefCell<Option<adw::Window>>>,
+    /// The time of the last notification of a message, on the boot clock.
+    notified_ms: Rc<Cell<u64>>,
 }
 
 /// Runs the program until its window is closed.
@@ -116,6 +123,9 @@ pub(crate) fn run(options: Options) -> ExitCode {
         options: Rc::new(options),
         window: Rc::default(),
         live: Rc::default(),
+        is_started: Rc::default(),
+        settings: Rc::default(),
+        notified_ms: Rc::default(),
     };
     application.connect_startup(clone!(
         #[strong]
@@ -133,14 +143,14 @@ pub(crate) fn run(options: Options) -> ExitCode {
     if status == glib::ExitCode::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Returns the id of the program. Each data folder has a program of its own; a second one with the same only shows the
-/// window of the first.
+/// Returns the id of the application. It differs by data folder, so that a second start raises the window of the first.
 fn id(options: &Options) -> String {
     match &options.client.data {
         None => ID.to_owned(),
         Some(folder) => {
             let mut hasher = DefaultHasher::new();
-            folder.canonicalize().unwrap_or_else(|_| folder.clone()).hash(&mut hasher);
+            let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            folder.canonicalize().unwrap_or(folder).hash(&mut hasher);
             format!("{ID}.Data{:x}", hasher.finish())
         }
     }
@@ -157,22 +167,27 @@ impl App {
         &self.options
     }
 
+    /// Returns the window of the settings, once they were opened.
+    pub(crate) fn settings(&self) -> &RefCell<Option<adw::Window>> {
+        &self.settings
+    }
+
     /// Returns the user's wishes about notifications.
     pub(crate) fn notify(&self) -> &Rc<RefCell<Notify>> {
         &self.notify
     }
 
     fn prepare(&self) {
-        let colours = PERSON_COLOURS.iter().enumerate().map(|(place, number)| {
-            let [red, green, blue] = xterm_rgb(*number);
-            format!(".person-{place} {{ color: #{red:02x}{green:02x}{blue:02x}; }}\n")
-        });
         let style = gtk::CssProvider::new();
-        style.load_from_data(&format!("{STYLE}{}", colours.collect::<String>()));
+        let manager = adw::StyleManager::default();
+        style.load_from_data(&style_of(manager.is_dark()));
         if let Some(display) = adw::gdk::Display::default() {
             let priority = gtk::STYLE_PROVIDER_PRIORITY_APPLICATION;
             gtk::style_context_add_provider_for_display(&display, &style, priority);
         }
+        manager.connect_dark_notify(move |manager| {
+            style.load_from_data(&style_of(manager.is_dark()));
+        });
         self.add_actions();
     }
 
@@ -199,7 +214,9 @@ impl App {
         show.connect_activate(move |_, target| {
             let conversation = target.and_then(glib::Variant::str).and_then(|id| id.parse().ok());
             app.with_window(|window| {
-                window.show(conversation);
+                if conversation.is_some() {
+                    window.show(conversation);
+                }
                 window.widget().present();
             });
         });
@@ -218,6 +235,9 @@ impl App {
     fn activate(&self) {
         if let Some(window) = self.application.active_window() {
             return window.present();
+        }
+        if self.is_started.replace(true) {
+            return;
         }
         match self.options.server() {
             Ok(Some(server)) => {
@@ -263,7 +283,8 @@ impl App {
         let running = live.clone();
         glib::spawn_future_local(async move {
             let client = running.client().clone();
-            running.run(events, |changes| app.show(&changes)).await;
+            running.clone().run(events, |changes| app.show(&changes)).await;
+            app.save_plugins(&running).await;
             let has_failed = client.finished().await == Ended::Failed;
             match has_failed {
                 true => app.fail("The client has ended because of a fault of its own."),
@@ -298,7 +319,7 @@ impl App {
         if let Some(account) = account {
             glib::spawn_future_local(async move {
                 if let Err(failure) = live.log_in(&account).await {
-                    window.complain(&failure);
+                    window.complain(None, &failure);
                 }
             });
         }
@@ -315,10 +336,22 @@ impl App {
                 && (conversation.is_none() || window.live().shown() == conversation);
             if let Some(notification) = self.notify.borrow().notification(event, me.as_ref())
                 && !is_seen
+                && self.may_notify(event)
             {
                 self.notify_desktop(&notification, conversation);
             }
         }
+    }
+
+    /// Returns true if a notification is due: messages notify once a second at most.
+    fn may_notify(&self, event: &Event) -> bool {
+        let now_ms = clock::now().boot_ms;
+        let is_request = matches!(event, Event::Request { .. });
+        let is_due = is_request || now_ms >= self.notified_ms.get() + NOTIFIED_EVERY_MS;
+        if is_due && !is_request {
+            self.notified_ms.set(now_ms);
+        }
+        is_due
     }
 
     fn notify_desktop(
@@ -330,9 +363,10 @@ impl App {
         let body = notification.text.as_deref().filter(|text| !text.is_empty());
         let body = body.unwrap_or("There is something new for you.");
         shown.set_body(Some(&without_markup(body)));
-        let id = conversation.map(|one| one.to_string()).unwrap_or_default();
-        shown.set_default_action_and_target_value("app.show", Some(&id.to_variant()));
-        // A later one of the same conversation replaces it.
+        let target = conversation.as_ref().map(ToString::to_string).unwrap_or_default();
+        shown.set_default_action_and_target_value("app.show", Some(&target.to_variant()));
+        // A later one of the same conversation, or of the same person's requests, replaces it.
+        let id = conversation.map_or_else(|| format!("request {}", notification.from), |_| target);
         self.application.send_notification(Some(&id), &shown);
     }
 
@@ -350,22 +384,20 @@ impl App {
     /// Says goodbye to everybody and ends the program.
     fn quit(&self) {
         let Some(live) = self.live.borrow().clone() else { return self.application.quit() };
-        let application = self.application.clone();
         if let Some(window) = self.window.borrow().as_ref() {
             window.widget().set_visible(false);
         }
-        glib::spawn_future_local(async move {
-            let plugins = live.plugins().cloned();
-            // The end of the events shows its success.
-            let _ = live.ask(Request::Quit).await;
-            if let Some(plugins) = plugins {
-                let lost = gio::spawn_blocking(move || plugins.finish()).await.unwrap_or_default();
-                for line in lost {
-                    output::complain("letschat-gtk", line);
-                }
-            }
-            application.quit();
-        });
+        // The end of the events ends the program.
+        glib::spawn_future_local(async move { live.ask(Request::Quit).await });
+    }
+
+    /// Lets the plugins write what they keep.
+    async fn save_plugins(&self, live: &Live) {
+        let Some(plugins) = live.plugins().cloned() else { return };
+        let lost = gio::spawn_blocking(move || plugins.finish()).await.unwrap_or_default();
+        for line in lost {
+            output::complain("letschat-gtk", line);
+        }
     }
 
     /// Shows why the program can't go on, and ends it.
@@ -393,8 +425,8 @@ impl App {
     }
 }
 
-/// Returns a text for a notification. Some desktops read markup in it, and others show what is escaped for those, so that
-/// its signs are replaced by similar ones.
+/// Returns a text for a notification. Its `<`, `>` and `&` are replaced by similar signs: some desktops parse markup in it, and
+/// others show what is escaped for those.
 fn without_markup(text: &str) -> String {
     let text = Printable(text).to_string();
     let similar = text.chars().take(MAX_NOTIFICATION).map(|c| match c {

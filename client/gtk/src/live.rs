@@ -4,7 +4,7 @@
 //! Events are taken in batches, so that a flood of messages changes the window twenty times a second at most.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use std::time::Duration;
 use adw::glib;
 use async_channel::{Receiver, Sender};
 use letschat_commands::appearance::{Kind, appearance, conversation_of};
-use letschat_commands::command::{Command, Dispatcher, Prepared, Role, parse_object};
-use letschat_commands::failure::Failure;
+use letschat_commands::command::Dispatcher;
 use letschat_commands::file_access::FileAccess;
 use letschat_commands::passwords::{Ask, Passwords};
 use letschat_commands::render;
+use letschat_core::codes::NoticeCode;
 use letschat_core::conversation::ConversationId;
-use letschat_core::event::Event;
+use letschat_core::event::{Event, KeyState};
+use letschat_core::files::FileState;
 use letschat_core::history::HistoryMessage;
-use letschat_core::session::{Reply, Request};
+use letschat_core::session::Request;
 use letschat_core::view::{LinkState, RecentMessage, View};
 use letschat_engine::Client;
 use letschat_engine::client::Config;
@@ -31,8 +32,9 @@ use letschat_flags::clock;
 use letschat_lua::Said;
 use letschat_lua::plugins::{Heard, Plugins};
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::groups::GroupName;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::username::Username;
-use serde_json::{Map, Value};
 
 use crate::timeline::{Body, Timeline};
 
@@ -41,6 +43,9 @@ const BATCH: Duration = Duration::from_millis(50);
 
 /// The most events of a batch. Others wait for the next one.
 const MAX_BATCH: usize = 256;
+
+/// The most lists of entries. Beyond that those of conversations that are not listed are dropped.
+const MAX_TIMELINES: usize = 256;
 
 /// The parts that a client is started with.
 pub(crate) struct Setting {
@@ -62,6 +67,12 @@ pub(crate) struct Live {
     timelines: RefCell<BTreeMap<Option<ConversationId>, Timeline>>,
     unread: RefCell<BTreeMap<ConversationId, u64>>,
     shown: RefCell<Option<ConversationId>>,
+    /// The invitations to groups that came in this run: by whom, and the fingerprint and the state of their key.
+    invitations: RefCell<BTreeMap<GroupName, (Username, String, KeyState)>>,
+    /// The people whose changed key the user has accepted. Their requests tell the key's state before that.
+    trusted: RefCell<BTreeSet<Username>>,
+    /// The conversation to which a command has gone.
+    asked_for: RefCell<Option<ConversationId>>,
     /// True while the window has the focus.
     is_looked_at: Cell<bool>,
     /// The account whose arrivals and departures are watched.
@@ -90,7 +101,7 @@ pub(crate) struct Changes {
     pub(crate) conversations: Vec<ConversationId>,
     /// Messages that may notify.
     pub(crate) heard: Vec<Event>,
-    /// Warnings that belong to no conversation.
+    /// Warnings and requests that belong to no conversation.
     pub(crate) warnings: Vec<String>,
     /// The user has logged in.
     pub(crate) has_logged_in: bool,
@@ -138,7 +149,10 @@ impl Live {
             timelines: RefCell::default(),
             unread: RefCell::default(),
             shown: RefCell::default(),
-            is_looked_at: Cell::new(true),
+            invitations: RefCell::default(),
+            trusted: RefCell::default(),
+            asked_for: RefCell::default(),
+            is_looked_at: Cell::new(false),
             watched: RefCell::default(),
         };
         live.load_plugins();
@@ -155,7 +169,7 @@ impl Live {
     }
 
     /// Takes the events until the client ends. `show` is called after each batch.
-    pub(crate) async fn run(self: Rc<Self>, events: Events, mut show: impl FnMut(Changes)) {
+    pub(crate) async fn run(self: Rc<Self>, mut events: Events, mut show: impl FnMut(Changes)) {
         while let Ok(first) = events.recv().await {
             let mut batch = vec![first];
             while batch.len() < MAX_BATCH
@@ -165,8 +179,9 @@ impl Live {
             }
             let mut changes = Changes::default();
             let mut new: BTreeMap<Option<ConversationId>, Vec<(u64, Body)>> = BTreeMap::new();
-            let mut last = None;
+            let (mut last, mut has_lost) = (None, false);
             for Told { event, receipt } in batch {
+                has_lost |= matches!(&event, Event::Notice { code: NoticeCode::EventsDropped, .. });
                 if let Some(event) = self.filtered(event).await {
                     self.take(event, &mut new, &mut changes);
                 }
@@ -177,6 +192,10 @@ impl Live {
             show(changes);
             // It confirms those before it too.
             last.into_iter().for_each(letschat_engine::events::Receipt::confirm);
+            if has_lost && let Ok(again) = self.client().subscribe().await {
+                self.view.replace(again.view);
+                events = again.events;
+            }
             glib::timeout_future(BATCH).await;
         }
     }
@@ -197,11 +216,13 @@ impl Live {
         changes: &mut Changes,
     ) {
         // The list that shows an entry reads the view, which must be free then.
+        let file = file_of(&event);
+        let state_before = file.and_then(|id| self.file_state(id));
         let is_other_account = {
             let mut view = self.view.borrow_mut();
             let account = view.account.clone();
             view.apply(&event);
-            view.account != account
+            account.is_some() && view.account != account
         };
         if is_other_account {
             self.forget_conversations();
@@ -225,21 +246,35 @@ impl Live {
         }
         changes.has_state = true;
         match &event {
-            Event::History(messages) => self.remember(messages),
+            Event::History(messages) => {
+                self.add(std::mem::take(new));
+                self.remember(messages);
+            }
             Event::MessageState { conversation, id, state, .. } => {
                 self.add(std::mem::take(new));
                 self.timeline(Some(conversation.clone())).set_state(*id, *state);
             }
-            Event::FileDone { file, .. } | Event::FileFailed { file, .. } => {
+            Event::FileProgress { file, .. }
+            | Event::FileDone { file, .. }
+            | Event::FileFailed { file, .. }
+                if self.file_state(file.id) != state_before =>
+            {
                 self.add(std::mem::take(new));
                 self.timeline(Some(file.conversation.clone())).show_again(file.id);
             }
-            Event::Request { .. } => changes.heard.push(event.clone()),
+            Event::Request { from, group, fingerprint, key, .. } => {
+                self.trusted.borrow_mut().remove(from);
+                if let Some(group) = group {
+                    let by = (from.clone(), fingerprint.clone(), *key);
+                    self.invitations.borrow_mut().insert(group.clone(), by);
+                }
+                changes.heard.push(event.clone());
+            }
             _ => {}
         }
         let note = self.read(|view| note(&event, view));
         if let Some((conversation, kind, text)) = note {
-            if conversation.is_none() && kind == Kind::Warning {
+            if conversation.is_none() && matches!(kind, Kind::Warning | Kind::Request) {
                 changes.warnings.push(text.clone());
             }
             changes.conversations.extend(conversation.clone());
@@ -257,11 +292,13 @@ impl Live {
             let is_first_new = conversation.as_ref().is_some_and(|one| {
                 count > 0 && self.unread.borrow().get(one).is_some_and(|unread| *unread <= count)
             });
+            let is_shown = conversation == self.shown();
             let timeline = self.timeline(conversation);
             if is_first_new {
                 timeline.forget_new();
             }
             timeline.append(entries, is_first_new);
+            timeline.trim(is_shown);
         }
     }
 
@@ -279,6 +316,8 @@ impl Live {
     fn forget_conversations(&self) {
         self.timelines.borrow_mut().clear();
         self.unread.borrow_mut().clear();
+        self.invitations.borrow_mut().clear();
+        self.trusted.borrow_mut().clear();
         self.shown.replace(None);
     }
 
@@ -301,6 +340,10 @@ impl Live {
         }
     }
 
+    fn file_state(&self, id: MessageId) -> Option<FileState> {
+        self.read(|view| view.files.get(&id).map(|file| file.state))
+    }
+
     fn is_seen(&self, conversation: &ConversationId) -> bool {
         self.is_looked_at.get() && self.shown.borrow().as_ref() == Some(conversation)
     }
@@ -308,6 +351,21 @@ impl Live {
     /// Returns the client.
     pub(crate) fn client(&self) -> &Client {
         self.dispatcher.client()
+    }
+
+    /// Returns the dispatcher.
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// Notes the conversation to which a command has gone.
+    pub(crate) fn note_asked_for(&self, conversation: Option<ConversationId>) {
+        self.asked_for.replace(conversation);
+    }
+
+    /// Takes that conversation, if there is one.
+    pub(crate) fn take_asked_for(&self) -> Option<ConversationId> {
+        self.asked_for.take()
     }
 
     /// Returns the plugins, if there may be any.
@@ -322,7 +380,16 @@ impl Live {
 
     /// Returns the entries of a conversation, or the client's own notes.
     pub(crate) fn timeline(&self, conversation: Option<ConversationId>) -> Timeline {
-        self.timelines.borrow_mut().entry(conversation).or_default().clone()
+        let mut timelines = self.timelines.borrow_mut();
+        if timelines.len() >= MAX_TIMELINES && !timelines.contains_key(&conversation) {
+            let (view, shown) = (self.view.borrow(), self.shown.borrow());
+            // Those of which nothing is listed have lines of the client alone.
+            timelines.retain(|one, _| match one {
+                Some(one) => view.conversations.contains_key(one) || Some(one) == shown.as_ref(),
+                None => true,
+            });
+        }
+        timelines.entry(conversation).or_default().clone()
     }
 
     /// Returns the conversation that is shown.
@@ -338,7 +405,9 @@ impl Live {
         if let Some(before) = self.shown.replace(conversation.clone())
             && Some(&before) != conversation.as_ref()
         {
-            self.timeline(Some(before)).forget_new();
+            let before = self.timeline(Some(before));
+            before.forget_new();
+            before.trim(false);
         }
     }
 
@@ -355,14 +424,30 @@ impl Live {
         self.is_looked_at.get()
     }
 
+    /// Notes that the user has accepted somebody's changed key.
+    pub(crate) fn note_trusted(&self, who: Username) {
+        self.trusted.borrow_mut().insert(who);
+    }
+
+    /// Returns true if the user has accepted the changed key with which somebody asks.
+    pub(crate) fn is_trusted(&self, who: &Username) -> bool {
+        self.trusted.borrow().contains(who)
+    }
+
+    /// Returns who has invited the user to a group, if that was told in this run: the name, the fingerprint and the state
+    /// of the key.
+    pub(crate) fn invited_by(&self, group: &GroupName) -> Option<(Username, String, KeyState)> {
+        self.invitations.borrow().get(group).cloned()
+    }
+
     /// Returns the number of unread messages of a conversation.
     pub(crate) fn unread(&self, conversation: &ConversationId) -> u64 {
         self.unread.borrow().get(conversation).copied().unwrap_or_default()
     }
 
-    /// Adds a line of the client itself to the conversation that is shown.
-    pub(crate) fn note(&self, kind: Kind, text: String) {
-        let new = [(self.shown(), vec![(clock::now().wall_ms, Body::Note(kind, text))])];
+    /// Adds a line of the client itself to a conversation.
+    pub(crate) fn note(&self, conversation: Option<ConversationId>, kind: Kind, text: String) {
+        let new = [(conversation, vec![(clock::now().wall_ms, Body::Note(kind, text))])];
         self.add(new.into());
     }
 
@@ -373,53 +458,21 @@ impl Live {
             Said::Text(text) | Said::Log("info", text) => (Kind::Hint, text),
             Said::Log(_, text) | Said::Error(text) => (Kind::Warning, text),
         };
-        self.note(kind, format!("{plugin}: {text}"));
-    }
-
-    /// Runs the command of a role with these arguments.
-    pub(crate) async fn run_role<const N: usize>(
-        &self,
-        role: Role,
-        arguments: [(&str, String); N],
-    ) -> Result<Reply, Failure> {
-        let arguments = arguments.map(|(name, value)| (name.to_owned(), Value::String(value)));
-        self.run_object(Command::of(role).name, &arguments.into_iter().collect()).await
-    }
-
-    /// Runs a command with the arguments of an object.
-    pub(crate) async fn run_object(
-        &self,
-        name: &str,
-        arguments: &Map<String, Value>,
-    ) -> Result<Reply, Failure> {
-        let call = parse_object(name, arguments).map_err(|rejection| rejection.failure)?;
-        let call = self.dispatcher.prepare(call).await?;
-        self.dispatcher.run(call).await
-    }
-
-    /// Runs a typed line, which is a command.
-    pub(crate) async fn run_line(&self, line: &str) -> Result<Reply, Failure> {
-        let call = self.dispatcher.parse_line(line).map_err(|rejection| rejection.failure)?;
-        let call = match self.shown() {
-            Some(shown) => call.aimed_at(&shown),
-            None => call,
-        };
-        let call = self.dispatcher.prepare(call).await?;
-        self.dispatcher.run(call).await
-    }
-
-    /// Logs in by key or by the password file, without a question.
-    pub(crate) async fn log_in(&self, username: &Username) -> Result<Reply, Failure> {
-        self.dispatcher.run(Prepared::login(username.as_str())).await
-    }
-
-    /// Runs a request.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Reply, Failure> {
-        Ok(self.client().request(request).await?)
+        self.note(self.shown(), kind, format!("{plugin}: {text}"));
     }
 }
 
-/// Returns the line of the client itself that an event needs, and its conversation.
+/// Returns the file that an event is about.
+fn file_of(event: &Event) -> Option<MessageId> {
+    match event {
+        Event::FileProgress { file, .. }
+        | Event::FileDone { file, .. }
+        | Event::FileFailed { file, .. } => Some(file.id),
+        _ => None,
+    }
+}
+
+/// Returns the note for an event: its conversation, its kind and its text.
 fn note(event: &Event, view: &View) -> Option<(Option<ConversationId>, Kind, String)> {
     match event {
         // The lists, the banners and the transfers show these.

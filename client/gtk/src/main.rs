@@ -3,6 +3,8 @@
 //! * [`options`] – flags, environment and settings file
 //! * [`app`] – the program: the first run, the window, and the actions of its menus
 //! * [`setup`] – the assistant of the first run
+//! * [`commands`] – commands and requests
+//! * [`style`] – the style, with the colours of people
 //! * [`live`] – a running client, and the task that takes its events
 //! * [`timeline`] – the entries of a conversation
 //! * [`window`] – the window and its parts
@@ -16,12 +18,14 @@
 
 mod accessible;
 mod app;
+mod commands;
 mod dialogs;
 mod live;
 mod options;
 mod palette;
 mod preferences;
 mod setup;
+mod style;
 mod timeline;
 mod window;
 

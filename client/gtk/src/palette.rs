@@ -10,6 +10,7 @@ use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedCommand, Extension as _};
 use letschat_commands::failure::Failure;
 use letschat_commands::render;
+use letschat_core::codes::FailureCode;
 use letschat_core::session::Reply;
 use serde_json::{Map, Value};
 
@@ -107,9 +108,17 @@ impl Form {
                 window.live().run_object(command.name, &arguments).await
             }
             Entry::Added(command) => {
-                let words = values.filter_map(|(_, value)| Some(value?.as_str()?.to_owned()));
-                let words: Vec<String> = words.collect();
-                window.live().run_line(&format!("/{} {}", command.name, words.join(" "))).await
+                let words: Vec<Option<String>> = values
+                    .map(|(_, value)| value.and_then(|value| value.as_str().map(str::to_owned)))
+                    .collect();
+                // A typed line has no way to leave out a word before another one.
+                if words.iter().skip_while(|word| word.is_some()).any(Option::is_some) {
+                    let why = "Fill the fields from the first one on.";
+                    return Err(Failure::new(FailureCode::BadArguments, why));
+                }
+                let words: Vec<String> = words.into_iter().flatten().collect();
+                let line = format!("/{} {}", command.name, words.join(" "));
+                window.live().run_line(&line, window.live().shown()).await
             }
         }
     }
@@ -258,6 +267,7 @@ fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
     run.add_css_class("suggested-action");
     form.append(&run);
     let answer = label("", "body");
+    answer.set_wrap_mode(gtk::pango::WrapMode::WordChar);
     answer.set_selectable(true);
     form.append(&answer);
     if let Some(dialog) = dialog {
@@ -279,6 +289,7 @@ fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
                     Err(failure) => render::failure(&failure),
                 };
                 answer.set_text(&printable_lines(&text));
+                window.go_where_asked();
                 run.set_sensitive(true);
             });
         }

@@ -30,11 +30,19 @@ enum Wanted {
 
 /// Opens the settings.
 pub(crate) fn open(app: &App, window: &Rc<Window>) {
+    let opened = app.settings().borrow().clone();
+    if let Some(opened) = opened {
+        // It shows what was chosen.
+        return opened.present();
+    }
     let page = adw::PreferencesPage::new();
     page.add(&notifications(app, window));
     page.add(&messages(app, window));
     page.add(&machine(app, window));
-    open_window(window, "Settings", &page).set_default_size(560, 620);
+    let opened = open_window(window, "Settings", &page);
+    opened.set_default_size(560, 620);
+    opened.set_hide_on_close(true);
+    app.settings().replace(Some(opened));
 }
 
 fn notifications(app: &App, window: &Rc<Window>) -> adw::PreferencesGroup {
@@ -142,7 +150,7 @@ fn machine(app: &App, window: &Rc<Window>) -> adw::PreferencesGroup {
             match text.trim().parse::<letschat_engine::address::ServerAddress>() {
                 _ if text.trim().is_empty() => save(&app, &window, "server", Wanted::Usual),
                 Ok(_) => save(&app, &window, "server", text_or_usual(&text)),
-                Err(error) => window.toast(&format!("That names no server: {error}.")),
+                Err(error) => window.toast(&format!("That is no address of a server: {error}.")),
             }
         }
     ));
@@ -159,7 +167,9 @@ fn machine(app: &App, window: &Rc<Window>) -> adw::PreferencesGroup {
             match text.trim().parse::<letschat_protocol::devices::DeviceName>() {
                 _ if text.trim().is_empty() => save(&app, &window, "device-name", Wanted::Usual),
                 Ok(_) => save(&app, &window, "device-name", text_or_usual(&text)),
-                Err(error) => window.toast(&format!("That is no name of a device: {error}.")),
+                Err(error) => {
+                    window.toast(&format!("That can't be the name of a device: {error}."));
+                }
             }
         }
     ));

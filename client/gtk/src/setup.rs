@@ -51,6 +51,8 @@ pub(crate) fn open(app: &App) {
     let setup = Setup::new(app);
     setup.window.present();
     setup.clone().search();
+    setup.window.set_default_widget(Some(&setup.to_account));
+    setup.address.set_activates_default(true);
     setup.to_account.connect_clicked(clone!(
         #[strong]
         setup,
@@ -119,8 +121,8 @@ impl Setup {
             for server in servers {
                 let address = server.address.to_string();
                 let name = Printable(&server.name).to_string();
-                let row = adw::ActionRow::builder().title(&name).subtitle(&address).build();
-                row.set_use_markup(false);
+                let row = adw::ActionRow::builder().use_markup(false).title(&name).build();
+                row.set_subtitle(&address);
                 row.set_activatable(true);
                 let entry = self.address.clone();
                 let with_key = letschat_settings::file::with_key(&server.address);
@@ -207,7 +209,7 @@ impl Setup {
         let username = self.username.text().trim().to_owned();
         let password = self.password.text().to_string();
         if let Err(error) = username.parse::<letschat_protocol::username::Username>() {
-            return tell(&self.account_trouble, &format!("Sorry: {error}."));
+            return tell(&self.account_trouble, &format!("This name can't be used: {error}."));
         }
         self.enter.set_sensitive(false);
         tell(&self.account_trouble, "One moment…");
@@ -222,7 +224,7 @@ impl Setup {
                 self.enter.set_sensitive(true);
                 return tell(&self.account_trouble, &render::failure(&failure));
             }
-            // What is left to do, if the login fails.
+            // The account exists now: another try must only log in.
             self.is_new.set_active(false);
         }
         let outcome = match username.parse() {
@@ -238,6 +240,9 @@ impl Setup {
                 if let Some(server) = &named {
                     self.app.remember(server);
                 }
+                // The handlers of the buttons keep the assistant, which must not keep the passwords.
+                self.password.set_text("");
+                self.repeated.set_text("");
                 self.app.show_window(live, None);
                 self.window.close();
             }

@@ -1,5 +1,8 @@
 //! The entries of a conversation, as a model of the list that shows them.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use adw::gio;
 use adw::glib::BoxedAnyObject;
 use adw::prelude::*;
@@ -10,11 +13,15 @@ use letschat_core::event::FileShown;
 use letschat_core::view::RecentMessage;
 use letschat_protocol::message_id::MessageId;
 
-/// The most entries of a conversation. Beyond that the oldest are dropped.
-const MAX_ENTRIES: u32 = 10_000;
+/// The most entries of the conversation that is shown, and of another one. Beyond that the oldest are dropped.
+const MAX_SHOWN: u32 = 10_000;
+const MAX_OTHER: u32 = 1_000;
+
+/// The most bytes of the texts of a conversation.
+const MAX_BYTES: usize = 4 << 20;
 
 /// The entries that are dropped at once, so that a full list does not move with each message.
-const DROPPED_AT_ONCE: u32 = 500;
+const DROPPED_AT_ONCE: u32 = 100;
 
 /// An entry of a conversation.
 #[derive(Debug, Clone)]
@@ -43,6 +50,14 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// Returns the bytes of its text.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Body::Message(message) | Body::File(message, _) => message.text.len(),
+            Body::Note(_, text) => text.len(),
+        }
+    }
+
     /// Returns the message, if it is one.
     pub(crate) fn message(&self) -> Option<&RecentMessage> {
         match self {
@@ -56,11 +71,13 @@ impl Body {
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline {
     list: gio::ListStore,
+    /// The bytes of all texts.
+    bytes: Rc<Cell<usize>>,
 }
 
 impl Default for Timeline {
     fn default() -> Timeline {
-        Timeline { list: gio::ListStore::new::<BoxedAnyObject>() }
+        Timeline { list: gio::ListStore::new::<BoxedAnyObject>(), bytes: Rc::default() }
     }
 }
 
@@ -77,6 +94,7 @@ impl Timeline {
         let mut way = last.as_ref().and_then(|last| last.body.message()).map(|message| message.via);
         let mut added = Vec::new();
         for (time_ms, body) in entries {
+            self.bytes.set(self.bytes.get() + body.text_bytes());
             let today = render::date(time_ms);
             let day = (date.as_ref() != Some(&today)).then(|| today.clone());
             date = Some(today);
@@ -89,12 +107,21 @@ impl Timeline {
             added.push(BoxedAnyObject::new(entry));
         }
         self.list.splice(self.list.n_items(), 0, &added);
-        if self.list.n_items() > MAX_ENTRIES {
-            self.list.splice(0, DROPPED_AT_ONCE, &[] as &[BoxedAnyObject]);
+    }
+
+    /// Drops the oldest entries if there are too many, or too long ones.
+    pub(crate) fn trim(&self, is_shown: bool) {
+        let most = if is_shown { MAX_SHOWN } else { MAX_OTHER };
+        while self.list.n_items() > most || self.bytes.get() > MAX_BYTES {
+            let dropped = DROPPED_AT_ONCE.min(self.list.n_items());
+            let bytes = (0..dropped).filter_map(|place| self.entry(place));
+            let bytes: usize = bytes.map(|entry| entry.body.text_bytes()).sum();
+            self.bytes.set(self.bytes.get().saturating_sub(bytes));
+            self.list.splice(0, dropped, &[] as &[BoxedAnyObject]);
         }
     }
 
-    /// Adds an older message in front, unless it is there.
+    /// Adds older messages in front, but for those that are there.
     pub(crate) fn prepend(&self, messages: &[RecentMessage]) {
         let new = messages.iter().filter(|message| self.place_of(message.id).is_none());
         let mut date = None;
@@ -104,6 +131,7 @@ impl Timeline {
             let day = (date.as_ref() != Some(&today)).then(|| today.clone());
             date = Some(today);
             let body = Body::Message(message.clone());
+            self.bytes.set(self.bytes.get() + body.text_bytes());
             let time_ms = message.time_ms;
             let entry = Entry { time_ms, day, is_first_new: false, is_other_way: false, body };
             added.push(BoxedAnyObject::new(entry));

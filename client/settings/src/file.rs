@@ -51,9 +51,13 @@ pub fn change(path: &Path, settings: &[(&str, Option<Value>)]) -> io::Result<()>
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    // The old file stays whole until the new one is.
+    // A link stays one. The old file stays whole until the new one is, which has its permissions.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let new = path.with_extension("toml.new");
     fs::write(&new, format!("{head}{document}"))?;
+    if let Ok(old) = fs::metadata(&path) {
+        fs::set_permissions(&new, old.permissions())?;
+    }
     fs::rename(&new, path)
 }
 

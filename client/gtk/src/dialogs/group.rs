@@ -8,7 +8,7 @@ use letschat_core::session::{Group, GroupAction, Reply, Request};
 use letschat_protocol::groups::GroupName;
 use letschat_protocol::username::Username;
 
-use super::{ask_line, column, confirm, open_window, verify};
+use super::{Answer, ask, ask_line, column, open_window, verify};
 use crate::accessible::named;
 use crate::window::Window;
 
@@ -84,7 +84,8 @@ fn show(window: &Rc<Window>, group: &GroupName, shown: &Group) {
             let group = group.clone();
             glib::spawn_future_local(async move {
                 let body = "You get no more of its messages, and have to be invited to come back.";
-                if confirm(&dialog, &format!("Leave {group}?"), body, "Leave").await {
+                let heading = format!("Leave {group}?");
+                if ask(&dialog, &heading, body, "Leave", Answer::Destructive).await {
                     let leave =
                         Request::Group { action: GroupAction::Leave, name: group.to_string() };
                     window.conclude(&window.live().ask(leave).await);

@@ -30,7 +30,7 @@ pub(crate) async fn ask_line(
 ) -> Option<String> {
     let entry = named::<gtk::Entry>(heading);
     entry.set_activates_default(true);
-    let chosen = ask(parent, heading, body, yes, &entry).await;
+    let chosen = ask_with(parent, heading, body, yes, &entry).await;
     let text = entry.text().trim().to_owned();
     (chosen && !text.is_empty()).then_some(text)
 }
@@ -40,11 +40,11 @@ pub(crate) async fn ask_secret(parent: &impl IsA<gtk::Window>, question: &str) -
     let entry = named::<gtk::PasswordEntry>(question);
     entry.set_activates_default(true);
     entry.set_show_peek_icon(true);
-    let chosen = ask(parent, "Password", question, "Continue", &entry).await;
+    let chosen = ask_with(parent, "Password", question, "Continue", &entry).await;
     chosen.then(|| Secret(entry.text().to_string()))
 }
 
-async fn ask(
+async fn ask_with(
     parent: &impl IsA<gtk::Window>,
     heading: &str,
     body: &str,
@@ -73,17 +73,34 @@ async fn chosen(dialog: &adw::MessageDialog) -> bool {
     answered.recv().await.unwrap_or_default()
 }
 
+/// The look of the answer that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is the usual one.
+    Suggested,
+    /// It can't be undone.
+    Destructive,
+}
+
 /// Asks whether to go on.
-pub(crate) async fn confirm(
+pub(crate) async fn ask(
     parent: &impl IsA<gtk::Window>,
     heading: &str,
     body: &str,
     yes: &str,
+    look: Answer,
 ) -> bool {
     let dialog = adw::MessageDialog::new(Some(parent), Some(heading), Some(body));
+    dialog.set_title(Some(heading));
     dialog.add_responses(&[(NO, "Cancel"), (YES, yes)]);
     dialog.set_close_response(NO);
-    dialog.set_response_appearance(YES, adw::ResponseAppearance::Destructive);
+    dialog.set_response_appearance(
+        YES,
+        match look {
+            Answer::Suggested => adw::ResponseAppearance::Suggested,
+            Answer::Destructive => adw::ResponseAppearance::Destructive,
+        },
+    );
     chosen(&dialog).await
 }
 
@@ -123,11 +140,14 @@ pub(crate) fn new_group(window: &Rc<Window>) {
         let body = "Its name, as your own list shows it. You can invite people afterwards.";
         let name = ask_line(window.widget(), "New group", body, "Create").await;
         let Some(name) = name else { return };
+        let shown = window.live().shown();
         let create = Request::Group { action: GroupAction::Create, name: name.clone() };
         let outcome = window.live().ask(create).await;
         let group = format!("#{}", name.trim_start_matches('#'));
         match (&outcome, group.parse()) {
-            (Ok(_), Ok(conversation)) => window.show(Some(conversation)),
+            (Ok(_), Ok(conversation)) if window.live().shown() == shown => {
+                window.show(Some(conversation));
+            }
             _ => window.conclude(&outcome),
         }
     });

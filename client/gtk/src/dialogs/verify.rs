@@ -23,24 +23,24 @@ pub(crate) fn open(window: &Rc<Window>, who: Username) {
         let Ok(Reply::Safety { safety_number, fingerprint, verified, .. }) = outcome else {
             return window.conclude(&outcome);
         };
-        let key = window.live().read(|view| view.keys.get(&who).copied());
-        show(&window, &who, &safety_number, &fingerprint, key, verified);
+        let (key, offered) = window.live().read(|view| {
+            let offered = view.requests.get(&who).map(|request| request.fingerprint.clone());
+            (view.keys.get(&who).copied(), offered)
+        });
+        let is_offered = offered.as_ref().is_some_and(|offered| *offered != fingerprint);
+        if key == Some(KeyState::Changed) || is_offered {
+            // The safety number is that of the known key, which is not the one to decide about.
+            return show_changed(&window, &who, &fingerprint, offered.as_deref());
+        }
+        show(&window, &who, &safety_number, &fingerprint, verified);
     });
 }
 
-fn show(
-    window: &Rc<Window>,
-    who: &Username,
-    number: &str,
-    fingerprint: &str,
-    key: Option<KeyState>,
-    is_verified: bool,
-) {
+fn show(window: &Rc<Window>, who: &Username, number: &str, fingerprint: &str, is_verified: bool) {
     let all = column(12);
     let dialog = open_window(window, &format!("Safety number with {who}"), &all);
     dialog.set_default_size(480, -1);
-    let text = |text: &str| gtk::Label::builder().label(text).wrap(true).xalign(0.0).build();
-    all.append(&text(&format!(
+    all.append(&paragraph(&format!(
         "Compare these sixty digits with {who}: by telephone, or side by side. If both of you have the same, \
          nobody is in between."
     )));
@@ -49,42 +49,80 @@ fn show(
     let digits = gtk::Label::builder().label(rows.join("\n")).selectable(true).build();
     digits.add_css_class("digits");
     all.append(&digits);
-    let fingerprint = text(&format!("Key of {who}: {fingerprint}"));
+    let fingerprint = paragraph(&format!("Key of {who}: {fingerprint}"));
     fingerprint.set_selectable(true);
     fingerprint.set_wrap_mode(gtk::pango::WrapMode::Char);
     fingerprint.add_css_class("caption");
     all.append(&fingerprint);
     let buttons = gtk::Box::new(gtk::Orientation::Horizontal, 8);
     buttons.set_halign(gtk::Align::End);
-    let run = |button: &gtk::Button, request: Request| {
-        button.connect_clicked(clone!(
-            #[weak]
-            window,
-            #[weak]
-            dialog,
-            move |_| {
-                let (live, request) = (window.live().clone(), request.clone());
-                window.run(async move { live.ask(request).await });
-                dialog.close();
-            }
-        ));
-    };
-    if key == Some(KeyState::Changed) {
-        all.append(&text(&format!(
-            "{who}'s key is not the one you know: it may be a new machine of theirs, or somebody else. Ask them by \
-             another way before you accept it."
-        )));
-        let trust = gtk::Button::builder().label("Accept the new key").build();
-        trust.add_css_class("destructive-action");
-        run(&trust, Request::Trust(who.to_string()));
-        buttons.append(&trust);
-    } else if is_verified {
-        all.append(&text("You have compared it: they are verified."));
+    if is_verified {
+        all.append(&paragraph("You have compared it: they are verified."));
     } else {
         let matches = gtk::Button::builder().label("They match").build();
         matches.add_css_class("suggested-action");
-        run(&matches, Request::Verify { who: who.to_string(), matches: true });
+        runs(&matches, window, &dialog, Request::Verify { who: who.to_string(), matches: true });
         buttons.append(&matches);
     }
     all.append(&buttons);
+}
+
+/// Shows the known and the offered key of somebody whose key has changed.
+fn show_changed(window: &Rc<Window>, who: &Username, known: &str, offered: Option<&str>) {
+    let all = column(12);
+    let dialog = open_window(window, &format!("The key of {who} has changed"), &all);
+    dialog.set_default_size(480, -1);
+    all.append(&paragraph(&format!(
+        "It may be a new machine of theirs, or somebody else. Ask {who} by another way for their key: their client shows \
+         it in its status. Accept the new key only if it is the same."
+    )));
+    for (name, key) in [("The key that you know", Some(known)), ("The new key", offered)] {
+        let key = key.unwrap_or("it is shown when they write or call again");
+        let text = paragraph(&format!("{name}: {key}"));
+        text.set_selectable(true);
+        text.set_wrap_mode(gtk::pango::WrapMode::Char);
+        all.append(&text);
+    }
+    let trust = gtk::Button::builder().label("Accept the new key").halign(gtk::Align::End).build();
+    trust.add_css_class("destructive-action");
+    trust.connect_clicked(clone!(
+        #[weak]
+        window,
+        #[weak]
+        dialog,
+        #[strong]
+        who,
+        move |_| {
+            let who = who.clone();
+            glib::spawn_future_local(async move {
+                let outcome = window.live().ask(Request::Trust(who.to_string())).await;
+                if outcome.is_ok() {
+                    window.live().note_trusted(who);
+                    window.refresh_requests();
+                }
+                window.conclude(&outcome);
+                dialog.close();
+            });
+        }
+    ));
+    all.append(&trust);
+}
+
+fn paragraph(text: &str) -> gtk::Label {
+    gtk::Label::builder().label(text).wrap(true).xalign(0.0).build()
+}
+
+/// Lets a button run a request and close the dialog.
+fn runs(button: &gtk::Button, window: &Rc<Window>, dialog: &adw::Window, request: Request) {
+    button.connect_clicked(clone!(
+        #[weak]
+        window,
+        #[weak]
+        dialog,
+        move |_| {
+            let (live, request) = (window.live().clone(), request.clone());
+            window.run(async move { live.ask(request).await });
+            dialog.close();
+        }
+    ));
 }

@@ -1,5 +1,7 @@
 //! The field for messages, and the ways by which files come into a conversation.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -10,18 +12,23 @@ use letschat_commands::command::Role;
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::Request;
 
+use super::messages::printable_lines;
 use super::{Window, part};
+use crate::dialogs::{Answer, ask};
 use crate::live::Live;
 
 /// The arguments of the command that says something.
 const TEXT: &str = "text";
 const TO: &str = "to";
 
-/// The field for messages.
+/// The field for messages. What is begun in a conversation stays there.
 pub(crate) struct Composer {
     text: gtk::TextView,
     send: gtk::Button,
     attach: gtk::Button,
+    drafts: RefCell<BTreeMap<Option<ConversationId>, String>>,
+    /// The conversation of the text in the field.
+    current: RefCell<Option<ConversationId>>,
 }
 
 impl Composer {
@@ -30,6 +37,8 @@ impl Composer {
             text: part(builder, "text"),
             send: part(builder, "send"),
             attach: part(builder, "attach"),
+            drafts: RefCell::default(),
+            current: RefCell::default(),
         }
     }
 
@@ -52,7 +61,17 @@ impl Composer {
             window,
             #[upgrade_or]
             glib::Propagation::Proceed,
-            move |_, key, _, state| window.composer.press(&window, key, state)
+            move |keys, key, _, state| {
+                let composer = &window.composer;
+                // An input method may need the key, such as Enter for a word that is chosen.
+                let is_filtered = keys
+                    .current_event()
+                    .is_some_and(|event| composer.text.im_context_filter_keypress(&event));
+                match is_filtered {
+                    true => glib::Propagation::Stop,
+                    false => composer.press(&window, key, state),
+                }
+            }
         ));
         self.text.add_controller(keys);
         let middle: gtk::Box = part(builder, "middle");
@@ -65,7 +84,7 @@ impl Composer {
             move |_, value, _, _| {
                 let Ok(files) = value.get::<gdk::FileList>() else { return false };
                 let paths = files.files().into_iter().filter_map(|file| file.path()).collect();
-                window.composer.send_files(&window, paths)
+                window.composer.ask_to_send(&window, paths)
             }
         ));
         middle.add_controller(drop);
@@ -78,7 +97,7 @@ impl Composer {
         state: gdk::ModifierType,
     ) -> glib::Propagation {
         let is_enter = matches!(key, gdk::Key::Return | gdk::Key::KP_Enter);
-        // In a text, these keys go to its beginning and its end.
+        // If the field has text, Ctrl+Home and Ctrl+End move its cursor.
         let is_empty = self.text.buffer().char_count() == 0;
         let is_controlled = state.contains(gdk::ModifierType::CONTROL_MASK) && is_empty;
         let is_shifted = state.contains(gdk::ModifierType::SHIFT_MASK);
@@ -93,12 +112,54 @@ impl Composer {
         glib::Propagation::Stop
     }
 
-    /// Lets the user write if the shown conversation takes messages.
+    /// Brings what was begun in the shown conversation, if that is another one than before.
     pub(super) fn show(&self, live: &Live) {
         let shown = live.shown();
         let takes_files =
             matches!(shown, Some(ConversationId::Person(_) | ConversationId::Group(_)));
         self.attach.set_sensitive(takes_files);
+        if *self.current.borrow() == shown {
+            return;
+        }
+        let before = self.current.replace(shown.clone());
+        let left = self.typed();
+        let draft = {
+            let mut drafts = self.drafts.borrow_mut();
+            if left.is_empty() {
+                drafts.remove(&before)
+            } else {
+                drafts.insert(before, left)
+            };
+            drafts.remove(&shown).unwrap_or_default()
+        };
+        self.text.buffer().set_text(&draft);
+    }
+
+    /// Forgets what was begun, since another account is open.
+    pub(super) fn forget(&self) {
+        self.text.buffer().set_text("");
+        self.drafts.borrow_mut().clear();
+    }
+
+    fn typed(&self) -> String {
+        let buffer = self.text.buffer();
+        let (start, end) = buffer.bounds();
+        buffer.text(&start, &end, false).to_string()
+    }
+
+    /// Brings back a text that was not sent, before what was begun there meanwhile.
+    fn bring_back(&self, conversation: Option<ConversationId>, text: String) {
+        let before = |begun: &str| match begun {
+            "" => text.clone(),
+            begun => format!("{text}\n{begun}"),
+        };
+        if *self.current.borrow() == conversation {
+            self.text.buffer().set_text(&before(&self.typed()));
+        } else {
+            let mut drafts = self.drafts.borrow_mut();
+            let draft = drafts.entry(conversation).or_default();
+            *draft = before(draft);
+        }
     }
 
     pub(super) fn focus(&self) {
@@ -107,9 +168,7 @@ impl Composer {
 
     /// Sends what is typed, or runs it if it is a command.
     fn submit(&self, window: &Rc<Window>) {
-        let buffer = self.text.buffer();
-        let (start, end) = buffer.bounds();
-        let text = buffer.text(&start, &end, false).to_string();
+        let (buffer, text) = (self.text.buffer(), self.typed());
         if text.trim().is_empty() {
             return;
         }
@@ -122,7 +181,16 @@ impl Composer {
         if is_command {
             buffer.set_text("");
             let line = text.trim().to_owned();
-            return window.run(async move { live.run_line(&line).await });
+            let window = window.clone();
+            glib::spawn_future_local(async move {
+                let outcome = live.run_line(&line, shown.clone()).await;
+                if outcome.is_err() {
+                    window.composer.bring_back(shown, text);
+                }
+                window.conclude(&outcome);
+                window.go_where_asked();
+            });
+            return;
         }
         let Some(shown) = shown else {
             return window.toast("Choose a conversation first, or begin with / for a command.");
@@ -137,47 +205,62 @@ impl Composer {
         glib::spawn_future_local(async move {
             let said = live.run_role(Role::Say, [(TO, shown.to_string()), (TEXT, said)]).await;
             let (Some(window), Err(failure)) = (window.upgrade(), said) else { return };
-            window.complain(&failure);
-            // It was not sent; the user may change it.
-            let buffer = window.composer.text.buffer();
-            if buffer.char_count() == 0 && live.shown().as_ref() == Some(&shown) {
-                buffer.set_text(&text);
-            }
+            window.complain(Some(shown.clone()), &failure);
+            window.composer.bring_back(Some(shown), text);
         });
     }
 
-    /// Asks for a file, and sends it.
+    /// Asks for a file, and sends it to the conversation that is shown now.
     pub(super) fn choose_file(&self, window: &Rc<Window>) {
+        let Some(to) = takes_files(window) else { return };
         let chooser = gtk::FileChooserNative::new(
-            Some("Send a file"),
+            Some(&format!("Send a file to {to}")),
             Some(window.widget()),
             gtk::FileChooserAction::Open,
             Some("_Send"),
             None,
         );
-        let window = Rc::downgrade(window);
+        chooser.set_modal(true);
+        let window = window.clone();
         glib::spawn_future_local(async move {
-            let response = chooser.run_future().await;
-            if let (gtk::ResponseType::Accept, Some(window)) = (response, window.upgrade()) {
+            if chooser.run_future().await == gtk::ResponseType::Accept {
                 let path = chooser.file().and_then(|file| file.path());
-                window.composer.send_files(&window, path.into_iter().collect());
+                send_files(&window, &to, path.into_iter().collect());
             }
         });
     }
 
-    /// Sends files in the shown conversation. Returns false if it takes none.
-    fn send_files(&self, window: &Rc<Window>, paths: Vec<PathBuf>) -> bool {
-        let Some(to @ (ConversationId::Person(_) | ConversationId::Group(_))) =
-            window.live().shown()
-        else {
-            window.toast("Files go to a person or a group; choose one first.");
-            return false;
-        };
-        for path in paths {
-            let (live, to) = (window.live().clone(), to.to_string());
-            window.run(async move { live.ask(Request::SendFile { to, path }).await });
-        }
+    /// Asks whether to send files that were dropped: another program has chosen them. Returns false if none is sent.
+    fn ask_to_send(&self, window: &Rc<Window>, paths: Vec<PathBuf>) -> bool {
+        let Some(to) = takes_files(window).filter(|_| !paths.is_empty()) else { return false };
+        let window = window.clone();
+        glib::spawn_future_local(async move {
+            let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            let names = printable_lines(&names.join("\n"));
+            if ask(window.widget(), &format!("Send to {to}?"), &names, "Send", Answer::Suggested)
+                .await
+            {
+                send_files(&window, &to, paths);
+            }
+        });
         true
+    }
+}
+
+/// Returns the conversation that is shown, if it takes files. Otherwise the user is told.
+fn takes_files(window: &Window) -> Option<ConversationId> {
+    let shown = window.live().shown();
+    let takes = matches!(shown, Some(ConversationId::Person(_) | ConversationId::Group(_)));
+    if !takes {
+        window.toast("Files go to a person or a group; choose one first.");
+    }
+    shown.filter(|_| takes)
+}
+
+fn send_files(window: &Rc<Window>, to: &ConversationId, paths: Vec<PathBuf>) {
+    for path in paths {
+        let (live, to) = (window.live().clone(), to.to_string());
+        window.run(async move { live.ask(Request::SendFile { to, path }).await });
     }
 }
 

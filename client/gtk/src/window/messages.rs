@@ -4,8 +4,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use adw::glib::BoxedAnyObject;
+use adw::glib::{self, BoxedAnyObject};
 use adw::prelude::*;
 use gtk::{Align, SignalListItemFactory};
 use letschat_commands::appearance::{Kind, person_colour};
@@ -26,6 +27,9 @@ const MAX_LINKS: usize = 8;
 
 /// The distance to the end, in pixels, within which the list follows new messages.
 const AT_THE_END: f64 = 40.0;
+
+/// The time after which a list has scrolled.
+const SCROLLED: Duration = Duration::from_millis(200);
 
 /// The list of messages.
 pub(crate) struct Messages {
@@ -81,6 +85,12 @@ impl Messages {
     pub(crate) fn go_to(&self, place: u32) {
         self.follows.replace(false);
         scroll_to(&self.list, place);
+        // If all fits on the screen, nothing scrolls, and no signal tells that the end is there.
+        let (adjustment, follows) = (self.scroll.vadjustment(), self.follows.clone());
+        glib::timeout_add_local_once(SCROLLED, move || {
+            let left = adjustment.upper() - adjustment.page_size() - adjustment.value();
+            follows.replace(left < AT_THE_END);
+        });
     }
 
     /// Goes to the last entry.
@@ -142,10 +152,13 @@ impl Row {
                 .use_markup(false)
                 .build(),
             links: gtk::Box::new(gtk::Orientation::Vertical, 0),
-            file: gtk::Button::builder().halign(Align::Start).build(),
+            file: gtk::Button::builder().halign(Align::Start).label("Save").build(),
             body: gtk::Box::new(gtk::Orientation::Vertical, 0),
         };
         row.day.set_xalign(0.5);
+        if let Some(name) = row.file.child().and_downcast::<gtk::Label>() {
+            name.set_ellipsize(gtk::pango::EllipsizeMode::Middle);
+        }
         row.new.set_label("New messages");
         let heading = gtk::Box::new(gtk::Orientation::Horizontal, 8);
         heading.append(&row.author);
@@ -181,7 +194,7 @@ impl Row {
                 let text = format!("{}, {}", file.name, files::size(file.size));
                 self.bind_message(message, &text, entry.is_other_way, live, notify);
                 let state = live.read(|view| view.files.get(&file.id).map(|file| file.state));
-                let is_open = matches!(state, Some(FileState::Offered | FileState::Failed(_)));
+                let is_open = !matches!(state, Some(FileState::Wanted | FileState::Saved));
                 self.file.set_visible(!file.own && is_open);
                 self.file.set_label(&format!("Save {}", file.name));
                 self.file.set_detailed_action_name(&format!("app.save-file::{}", file.id));
@@ -219,13 +232,23 @@ impl Row {
     }
 
     fn set_text(&self, text: &str, links: &[String]) {
-        self.text.set_text(&printable_lines(text));
+        let text = printable_lines(text);
+        // The base direction of a text is that of its first letter (UAX #9, P2).
+        let is_from_right = gtk::pango::find_base_dir(&text) == gtk::pango::Direction::Rtl;
+        self.text.set_xalign(if is_from_right { 1.0 } else { 0.0 });
+        self.text.set_text(&text);
         while let Some(old) = self.links.first_child() {
             self.links.remove(&old);
         }
         for link in links {
             let button = gtk::LinkButton::with_label(link, link);
             button.set_halign(Align::Start);
+            // All of it is shown, and in the width that there is.
+            if let Some(address) = button.child().and_downcast::<gtk::Label>() {
+                address.set_wrap(true);
+                address.set_wrap_mode(gtk::pango::WrapMode::Char);
+                address.set_xalign(0.0);
+            }
             self.links.append(&button);
         }
     }

@@ -35,7 +35,7 @@ use transfers::Transfers;
 
 const UI: &str = include_str!("../ui/window.ui");
 
-/// The longest text of a toast, in characters. A longer one is a note in the conversation alone.
+/// The longest text of a toast, in characters.
 const MAX_TOAST: usize = 120;
 
 /// The window of a client.
@@ -44,6 +44,8 @@ pub(crate) struct Window {
     window: adw::ApplicationWindow,
     title: adw::WindowTitle,
     toasts: adw::ToastOverlay,
+    /// The toast that was shown last.
+    toast: RefCell<Option<adw::Toast>>,
     name: gtk::Label,
     heading: Heading,
     conversations: Conversations,
@@ -81,6 +83,7 @@ impl Window {
         let this = Rc::new(Window {
             title: part(&builder, "title"),
             toasts: part(&builder, "toasts"),
+            toast: RefCell::default(),
             name: part(&builder, "name"),
             heading,
             conversations: Conversations::new(&builder),
@@ -96,6 +99,7 @@ impl Window {
         this.connect(&builder);
         this.show(None);
         this.refresh_state();
+        this.live.look(this.window.is_active());
         this
     }
 
@@ -158,6 +162,8 @@ impl Window {
     pub(crate) fn update(&self, changes: &Changes) {
         if changes.is_other_account {
             self.conversations.clear();
+            self.composer.forget();
+            self.search.close();
             self.show(None);
         }
         let shown = self.live.shown();
@@ -178,6 +184,9 @@ impl Window {
     /// Shows a conversation, or the client's own notes.
     pub(crate) fn show(&self, conversation: Option<ConversationId>) {
         self.live.show(conversation.clone());
+        if let (Some(shown), Some(application)) = (&conversation, self.window.application()) {
+            application.withdraw_notification(&shown.to_string());
+        }
         self.messages.show(&self.live, conversation.as_ref());
         self.conversations.refresh(&self.live);
         self.refresh_heading();
@@ -194,7 +203,7 @@ impl Window {
         }
     }
 
-    /// Returns the conversation beside the shown one in the list.
+    /// Shows the conversation above or below the shown one in the list.
     pub(crate) fn show_neighbour(&self, is_below: bool) {
         self.conversations.select_neighbour(is_below);
     }
@@ -231,6 +240,11 @@ impl Window {
         self.composer.show(&self.live);
     }
 
+    /// Shows the open requests again, since the user has decided about a key.
+    pub(crate) fn refresh_requests(&self) {
+        self.requests.refresh(&self.live);
+    }
+
     fn refresh_heading(&self) {
         let shown = self.live.shown();
         let name = match &shown {
@@ -251,7 +265,7 @@ impl Window {
         self.heading.members.set_visible(matches!(shown, Some(ConversationId::Group(_))));
     }
 
-    /// Returns who and where the user is.
+    /// Returns the status: the account, the server and the link to it.
     fn status(&self) -> String {
         self.live.read(|view| {
             let server = view.server.as_deref().unwrap_or("the server");
@@ -269,15 +283,17 @@ impl Window {
         })
     }
 
-    /// Shows a short text for some seconds. It is also a note, if it is long.
+    /// Shows the beginning of a text for some seconds, in place of the one before.
     pub(crate) fn toast(&self, text: &str) {
         let line = messages::printable_lines(text).replace('\n', " ");
-        if line.chars().count() > MAX_TOAST {
-            self.live.note(Kind::Hint, text.to_owned());
-            self.messages.follow();
-            return;
+        let mut shown: String = line.chars().take(MAX_TOAST).collect();
+        if shown.len() < line.len() {
+            shown.push('…');
         }
-        let toast = adw::Toast::new(&glib::markup_escape_text(&line));
+        let toast = adw::Toast::new(&glib::markup_escape_text(&shown));
+        if let Some(before) = self.toast.replace(Some(toast.clone())) {
+            before.dismiss();
+        }
         self.toasts.add_toast(toast);
     }
 
@@ -287,19 +303,28 @@ impl Window {
             Ok(reply) => {
                 if let Some(text) = render::reply(reply).filter(|_| *reply != (Reply::Done {})) {
                     self.toast(&text);
+                    if text.chars().count() > MAX_TOAST {
+                        self.live.note(self.live.shown(), Kind::Hint, text);
+                        self.messages.follow();
+                    }
                 }
             }
-            Err(failure) => self.complain(failure),
+            Err(failure) => self.complain(self.live.shown(), failure),
         }
     }
 
-    /// Shows a failure as a note, and as a toast if it is short.
-    pub(crate) fn complain(&self, failure: &Failure) {
-        self.live.note(Kind::Warning, render::failure(failure));
-        self.messages.follow();
-        if render::failure(failure).chars().count() <= MAX_TOAST {
-            self.toast(&render::failure(failure));
+    /// Shows the conversation to which a command has gone.
+    pub(crate) fn go_where_asked(&self) {
+        if let Some(asked_for) = self.live.take_asked_for() {
+            self.show(Some(asked_for));
         }
+    }
+
+    /// Shows a failure as a toast, and as a note in the conversation that it is about.
+    pub(crate) fn complain(&self, conversation: Option<ConversationId>, failure: &Failure) {
+        self.live.note(conversation, Kind::Warning, render::failure(failure));
+        self.messages.follow();
+        self.toast(&render::failure(failure));
     }
 
     /// Runs work that ends with the outcome of a command.
@@ -312,6 +337,7 @@ impl Window {
             let outcome = work.await;
             if let Some(this) = this.upgrade() {
                 this.conclude(&outcome);
+                this.go_where_asked();
             }
         });
     }

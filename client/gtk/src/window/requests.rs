@@ -25,8 +25,8 @@ const WHO: &str = "who";
 enum Request {
     /// For a chat, or to show messages.
     OfPerson(OpenRequest),
-    /// To join a group.
-    ToGroup,
+    /// To join a group: by whom, and the fingerprint and the state of their key, if this run was told.
+    ToGroup(Option<(Username, String, KeyState)>),
 }
 
 /// The banners of requests, by the name that answers them: that of a person, or of a group.
@@ -53,8 +53,14 @@ impl Requests {
     pub(super) fn refresh(&self, live: &Live) {
         let open: BTreeMap<String, Request> = live.read(|view| {
             let people = view.requests.iter();
-            let people = people.map(|(who, one)| (who.to_string(), Request::OfPerson(one.clone())));
-            let groups = view.invitations.iter().map(|group| (group.to_string(), Request::ToGroup));
+            let people = people.map(|(who, one)| {
+                let key = if live.is_trusted(who) { KeyState::Known } else { one.key };
+                (who.to_string(), Request::OfPerson(OpenRequest { key, ..one.clone() }))
+            });
+            let groups = view
+                .invitations
+                .iter()
+                .map(|group| (group.to_string(), Request::ToGroup(live.invited_by(group))));
             people.chain(groups).collect()
         });
         let mut shown = self.shown.borrow_mut();
@@ -81,6 +87,7 @@ impl Requests {
             .label(sentence(who, request))
             .xalign(0.0)
             .wrap(true)
+            .wrap_mode(gtk::pango::WrapMode::WordChar)
             .hexpand(true)
             .build();
         banner.append(&label);
@@ -135,8 +142,13 @@ impl Requests {
 
 /// Says what is asked for, and by whose key.
 fn sentence(who: &str, request: &Request) -> String {
-    let Request::OfPerson(request) = request else {
-        return format!("You are invited to the group {who}.");
+    let request = match request {
+        Request::OfPerson(request) => request,
+        Request::ToGroup(None) => return format!("You are invited to the group {who}."),
+        Request::ToGroup(Some((by, fingerprint, key))) => {
+            let (key, digits) = (render::key_state(*key), text::short_key(fingerprint));
+            return format!("{by} invites you to the group {who}. Key {digits}, {key}.");
+        }
     };
     let OpenRequest { kind, address, fingerprint, key, .. } = request;
     let address = address.as_deref().map(|at| format!(" at {}", Printable(at)));

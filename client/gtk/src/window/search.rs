@@ -69,6 +69,12 @@ impl Search {
         self.entry.grab_focus();
     }
 
+    /// Ends the search, and forgets what was found.
+    pub(super) fn close(&self) {
+        self.entry.set_text("");
+        self.bar.set_search_mode(false);
+    }
+
     fn begin(&self, window: &Rc<Window>, text: &str) {
         let Some(words) = Words::of(text) else {
             self.revealer.set_reveal_child(false);

@@ -31,11 +31,12 @@ impl Transfers {
     }
 
     pub(super) fn refresh(&self, live: &Live) {
-        let running: BTreeMap<MessageId, (String, f64)> = live.read(|view| {
+        let running: BTreeMap<MessageId, (String, String, f64)> = live.read(|view| {
             let running = view.files.iter().filter_map(|(id, file)| Some((id, file, file.bytes?)));
             let shown = running.map(|(id, file, bytes)| {
                 let share = bytes as f64 / file.file.size.max(1) as f64;
-                (*id, (files::progress(&file.file, bytes), share))
+                let name = file.file.name.to_string();
+                (*id, (name, files::progress(&file.file, bytes), share))
             });
             shown.collect()
         });
@@ -47,15 +48,16 @@ impl Transfers {
             }
             is_running
         });
-        for (id, (text, share)) in running {
-            let (_, bar) = shown.entry(id).or_insert_with(|| self.row(id));
+        for (id, (name, text, share)) in running {
+            let (_, bar) = shown.entry(id).or_insert_with(|| self.row(id, &name));
             bar.set_text(Some(&text));
             bar.set_fraction(share.min(1.0));
         }
     }
 
-    fn row(&self, id: MessageId) -> (gtk::Box, gtk::ProgressBar) {
-        let bar: gtk::ProgressBar = named("File on its way");
+    fn row(&self, id: MessageId, name: &str) -> (gtk::Box, gtk::ProgressBar) {
+        let bar: gtk::ProgressBar = named(&format!("Transfer of {name}"));
+        bar.set_ellipsize(gtk::pango::EllipsizeMode::End);
         bar.set_show_text(true);
         bar.set_hexpand(true);
         let stop = gtk::Button::builder().label("Stop").valign(gtk::Align::Center).build();

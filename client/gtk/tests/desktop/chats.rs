@@ -113,3 +113,71 @@ fn signal_ends_the_program_in_order() {
     app.end_by("TERM");
     bob.wait("alice's leaving", |line| line["event"] == "left" && line["usernames"][0] == "alice");
 }
+
+#[test]
+fn text_stays_in_its_conversation_until_it_is_sent() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("draft", &server, "alice");
+    let [mut bob, mut carol] = ["bob", "carol"].map(|name| TestClient::join(&server, name));
+    app.befriend("alice", &mut bob);
+    app.befriend("alice", &mut carol);
+    app.open("bob");
+    app.wait("text box", "Message").write("for bob alone");
+    app.open("carol");
+    app.say("for carol");
+    carol.wait_event_with("message", "text", "for carol");
+    app.open("bob");
+    app.click("Send");
+    bob.wait_event_with("message", "text", "for bob alone");
+    assert!(carol.all(|line| line["text"] == "for bob alone").is_empty());
+    // The chat with Carol is the session's current one, but Bob is shown.
+    app.desktop.press(&["ctrl+k"]);
+    app.wait_window("Commands");
+    app.wait("search box", "Find a command").write("say something");
+    app.wait("text box", "text: the message").write("from the list of commands");
+    app.click("Run");
+    bob.wait_event_with("message", "text", "from the list of commands");
+}
+
+#[test]
+fn long_words_do_not_widen_the_window() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("wide", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    let address = format!("https://{}", "x".repeat(3_000));
+    bob.ok("say", json!({"to": "alice", "text": address}));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{}.txt", "y".repeat(200)));
+    std::fs::write(&path, "long").unwrap();
+    bob.ok("file", json!({"action": "send", "to": "alice", "path": path}));
+    app.open("bob");
+    app.wait("link", &address);
+    app.wait_label(", 4 bytes");
+    let (left, _, width, _) = app.wait("button", "Send").place();
+    assert!(left + width <= 1_000, "the window is wider than before");
+    app.picture("long-words");
+}
+
+#[test]
+fn changed_key_is_shown_beside_the_known_one() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("changed", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    let known = bob.ok("status", json!({}))["fingerprint"].as_str().unwrap().to_owned();
+    bob.quits();
+    // Another machine, which gives up the first one.
+    let mut bob = TestClient::start(&server, "bob");
+    let password = letschat_tests::client::PASSWORD;
+    bob.ok("login", json!({"username": "bob", "password": password}));
+    bob.ok("recover", json!({"password": password}));
+    let new = bob.ok("status", json!({}))["fingerprint"].as_str().unwrap().to_owned();
+    bob.tell("connect", json!({"who": "alice"}));
+    app.click("Compare keys");
+    app.wait("label", &format!("The key that you know: {known}"));
+    app.wait("label", &format!("The new key: {new}"));
+    app.picture("keys");
+    app.click("Accept the new key");
+    app.wait("button", "Approve");
+}

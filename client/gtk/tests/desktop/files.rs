@@ -37,6 +37,10 @@ fn file_is_dropped_into_a_conversation() {
     let path = folder.path().join("cake.txt");
     std::fs::write(&path, "Marzipan\n").unwrap();
     let _source = app.drag_to_messages(&path);
+    app.wait_window("Send to bob?");
+    app.picture("question");
+    // The window has a button of this name as well.
+    app.click_in("Send to bob?", "Send");
     app.wait_label("cake.txt, 9 bytes");
     let offered = bob.wait_event("file_offered");
     assert_eq!(offered["name"], "cake.txt", "{offered}");

@@ -41,7 +41,7 @@ fn invitation_is_approved_by_a_click() {
     app.befriend("alice", &mut bob);
     bob.ok("group", json!({"action": "create", "name": "tea"}));
     bob.ok("group", json!({"action": "invite", "name": "tea", "who": "alice"}));
-    app.wait_label("You are invited to the group #tea.");
+    app.wait_label("bob invites you to the group #tea.");
     app.picture("invitation");
     app.click("Approve");
     app.wait("list item", "#tea");

@@ -15,7 +15,7 @@ fn play(name: &'static str, look: Look) {
     app.befriend("alice", &mut bob);
     bob.ok("group", json!({"action": "create", "name": "tea"}));
     bob.ok("group", json!({"action": "invite", "name": "tea", "who": "alice"}));
-    app.wait_label("You are invited to the group #tea.");
+    app.wait_label("bob invites you to the group #tea.");
     app.click("Approve");
     bob.wait_event_with("group_changed", "change", "joined");
     bob.ok("send", json!({"to": "#tea", "text": "The Assam has come 🍵"}));

@@ -133,6 +133,9 @@ impl App {
         self.wait("text box", "The same password again").write(PASSWORD);
         self.click("Create the account");
         self.wait("list", "Conversations");
+        // There is no window manager that would give it the focus.
+        let name = ["search", "--sync", "--onlyvisible", "--name", "^Let's Chat$"];
+        self.desktop.move_as(&[&name[..], &["windowfocus"]].concat());
     }
 
     /// Returns the program, once it has told of itself.
@@ -206,6 +209,14 @@ impl App {
     /// Waits for a button, and clicks on it.
     pub(crate) fn click(&self, name: &str) {
         self.wait("button", name).click();
+    }
+
+    /// Clicks on a button of the window with this title.
+    pub(crate) fn click_in(&self, title: &str, name: &str) {
+        let windows = self.program().map(|program| program.children()).unwrap_or_default();
+        let window = windows.into_iter().find(|window| window.name == title);
+        let mut all = window.map(|window| window.all()).unwrap_or_default().into_iter();
+        all.find(|one| one.is_called("button", name)).unwrap().click();
     }
 
     /// Clicks on the row of a list with these words: a conversation, or a message that was found.
