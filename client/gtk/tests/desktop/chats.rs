@@ -68,6 +68,7 @@ fn message_waits_for_somebody_who_is_away() {
     app.desktop.press(&["ctrl+n"]);
     app.wait("text box", "New message").write("bob");
     app.click("Write");
+    app.wait("button", "Verify");
     app.say("for later");
     app.wait_label("(kept for them)");
     app.picture("kept");
@@ -84,7 +85,7 @@ fn search_finds_a_message_and_goes_to_it() {
     app.wait_label("no tea here");
     app.desktop.press(&["ctrl+f"]);
     app.wait("search box", "Search all messages").write("CUPBOARD assam");
-    app.open("the Assam is in the cupboard");
+    app.click_row("the Assam is in the cupboard");
     app.picture("found");
     app.wait("button", "Verify");
     app.wait("label", "the Assam is in the cupboard");

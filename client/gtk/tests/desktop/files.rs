@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::kit::App;
 
+/// The size of a file whose transfer takes some seconds, in bytes.
+const LARGE: u64 = 1 << 30;
+
 #[test]
 fn offered_file_is_saved_by_a_click() {
     let server = TestServer::start(&[]);
@@ -45,4 +48,22 @@ fn file_is_dropped_into_a_conversation() {
     let offered = bob.wait_event("file_offered");
     assert_eq!(offered["name"], "cake.txt", "{offered}");
     app.picture("dropped");
+}
+
+#[test]
+fn transfer_is_shown_with_a_bar_and_can_be_stopped() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("progress", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.bin");
+    std::fs::File::create(&path).unwrap().set_len(LARGE).unwrap();
+    bob.ok("file", json!({"action": "send", "to": "alice", "path": path}));
+    app.open("bob");
+    app.click("Save large.bin");
+    app.wait("progress bar", "Transfer of large.bin");
+    app.picture("on-its-way");
+    app.click("Stop");
+    app.wait_gone("progress bar", "Transfer of large.bin");
 }

@@ -1,5 +1,6 @@
 //! The assistant of the first run.
 
+use letschat_tests::client::TestClient;
 use letschat_tests::server::TestServer;
 
 use crate::kit::{App, PASSWORD};
@@ -43,4 +44,34 @@ fn server_on_the_command_line_is_not_asked_for() {
     app.wait_label("has the key");
     app.sign_up("alice");
     app.wait_label(&here(&server));
+}
+
+#[test]
+fn existing_account_logs_in_by_its_password() {
+    let server = TestServer::start(&[]);
+    TestClient::join(&server, "alice").quits();
+    let app = App::start("log-in", &server, &[]);
+    app.point_at(&app.wait("checkbox", "I have no account here yet"));
+    app.wait_gone("text box", "The same password again");
+    app.wait("text box", "Name").write("alice");
+    app.wait("text box", "Password").write("not the password");
+    app.click("Log in");
+    app.wait_label("Wrong username or password");
+    app.wait("text box", "Password").write(PASSWORD);
+    app.click("Log in");
+    app.wait_label(&here(&server));
+}
+
+#[test]
+fn setting_is_saved_for_the_next_start() {
+    let server = TestServer::start(&[]);
+    let location = server.location();
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start_in_home("settings", data, &["--server", &location]);
+    app.sign_up("alice");
+    app.desktop.press(&["ctrl+comma"]);
+    app.wait_window("Settings");
+    app.wait("switch", "Keep messages").click();
+    let file = app.folder().join(".config/letschat/settings.toml");
+    app.wait_file(&file, "history = true");
 }

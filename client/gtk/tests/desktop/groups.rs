@@ -31,6 +31,10 @@ fn group_is_created_and_somebody_invited() {
     app.say("welcome");
     bob.wait_event_with("message", "text", "welcome");
     app.picture("talk");
+    app.click("Members");
+    app.wait_window("Members of #team");
+    app.click("Remove");
+    app.wait_gone("button", "Remove");
 }
 
 #[test]

@@ -42,8 +42,14 @@ fn every_control_has_a_name() {
     let mut bob = TestClient::join(&server, "bob");
     app.befriend("alice", &mut bob);
     app.open("bob");
-    app.wait("button", "Verify");
+    app.click("Verify");
+    app.wait_window("Safety number with bob");
+    let mut carol = TestClient::join(&server, "carol");
+    carol.tell("connect", serde_json::json!({"who": "alice"}));
+    app.wait("button", "Approve");
     assert_eq!(unnamed(&app), [""; 0], "in the window");
+    app.desktop.press(&["Escape"]);
+    app.wait_no_window("Safety number with bob");
     for (keys, title) in [
         ("ctrl+k", "Commands"),
         ("ctrl+n", "New message"),

@@ -219,13 +219,27 @@ impl App {
         all.find(|one| one.is_called("button", name)).unwrap().click();
     }
 
-    /// Clicks on the row of a list with these words: a conversation, or a message that was found.
-    pub(crate) fn open(&self, words: &str) {
+    /// Goes to a conversation of the list.
+    pub(crate) fn open(&self, conversation: &str) {
+        self.click_row(conversation);
+        self.wait_until(&format!("selected row {conversation:?}"), |all| {
+            let mut rows = all.iter().filter(|one| one.is_called("list item", conversation));
+            rows.any(Control::is_selected).then_some(())
+        });
+    }
+
+    /// Clicks on the row of a list with these words.
+    pub(crate) fn click_row(&self, words: &str) {
         let row = self.wait_until(&format!("list item with {words:?}"), |all| {
             let mut rows = all.iter().filter(|one| one.role == "list item");
             rows.find(|one| one.name.contains(words)).cloned()
         });
-        let (left, top, width, height) = row.place();
+        self.point_at(&row);
+    }
+
+    /// Clicks on a control with the mouse. GTK 4.8 lets screen readers click on buttons alone.
+    pub(crate) fn point_at(&self, control: &Control) {
+        let (left, top, width, height) = control.place();
         let [x, y] = [left + width / 2, top + height / 2].map(|points| points * self.scale);
         self.desktop.move_as(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
     }
@@ -273,6 +287,19 @@ impl App {
         self.desktop.move_as(&["mousemove", "2099", "1499", "sleep", "0.7"]);
         let [width, height] = WINDOW.map(|points| points * self.scale);
         self.desktop.keep_picture(&format!("{}-{step}", self.test), width, height);
+    }
+
+    /// Returns the folder of the program: its data, or its home.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Waits until a file has these words.
+    pub(crate) fn wait_file(&self, file: &Path, words: &str) {
+        self.wait_until(&format!("{words:?} in {}", file.display()), |_| {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            text.contains(words).then_some(())
+        });
     }
 
     /// Closes the window, and returns the data for another start.

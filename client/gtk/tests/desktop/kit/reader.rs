@@ -11,6 +11,9 @@ use super::desktop::Desktop;
 const ACCESSIBLE: &str = "org.a11y.atspi.Accessible";
 const ROOT: &str = "/org/a11y/atspi/accessible/root";
 
+/// The bit of ATSPI_STATE_SELECTED.
+const SELECTED: u32 = 1 << 23;
+
 /// The time for an answer. The program may be busy, or the control be gone.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -112,6 +115,13 @@ impl Control {
     /// Returns true if it has this role and this name, which GTK may tell twice.
     pub(crate) fn is_called(&self, role: &str, name: &str) -> bool {
         self.role == role && (self.name == name || self.name == format!("{name} {name}"))
+    }
+
+    /// Returns true if it is the selected one of a list.
+    pub(crate) fn is_selected(&self) -> bool {
+        let states = self.call(ACCESSIBLE, "GetState", None);
+        let states = states.and_then(|states| states.child_value(0).get::<Vec<u32>>());
+        states.is_some_and(|states| states.first().is_some_and(|low| low & SELECTED != 0))
     }
 
     /// Clicks on it.
