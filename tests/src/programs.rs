@@ -17,7 +17,7 @@ use crate::deadline;
 
 /// The time limit for output that must come. It is generous, since the machine may be busy with other
 /// tests.
-pub const PATIENCE: Duration = Duration::from_secs(12);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An empty settings file, so that the user's own does not affect the tests.
 pub const NO_SETTINGS: &str = "/dev/null";

@@ -65,10 +65,7 @@ fn notifications(app: &App, window: &Rc<Window>) -> adw::PreferencesGroup {
             }
         }
     ));
-    let row = adw::ActionRow::builder().title("Notify of").build();
-    row.add_suffix(&what);
-    row.set_activatable_widget(Some(&what));
-    group.add(&row);
+    group.add(&what);
     let shows_text = switch(&group, "Show what was said", "On the desktop, others may read it");
     shows_text.set_active(notify.shows_text);
     shows_text.connect_active_notify(clone!(

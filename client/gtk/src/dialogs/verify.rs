@@ -10,6 +10,7 @@ use letschat_protocol::username::Username;
 
 use super::{column, open_window};
 use crate::window::Window;
+use crate::window::messages::without_hyphens;
 
 /// The groups of digits in a row.
 const GROUPS_IN_A_ROW: usize = 4;
@@ -52,6 +53,7 @@ fn show(window: &Rc<Window>, who: &Username, number: &str, fingerprint: &str, is
     let fingerprint = paragraph(&format!("Key of {who}: {fingerprint}"));
     fingerprint.set_selectable(true);
     fingerprint.set_wrap_mode(gtk::pango::WrapMode::Char);
+    fingerprint.set_attributes(Some(&without_hyphens()));
     fingerprint.add_css_class("caption");
     all.append(&fingerprint);
     let buttons = gtk::Box::new(gtk::Orientation::Horizontal, 8);
@@ -81,6 +83,7 @@ fn show_changed(window: &Rc<Window>, who: &Username, known: &str, offered: Optio
         let text = paragraph(&format!("{name}: {key}"));
         text.set_selectable(true);
         text.set_wrap_mode(gtk::pango::WrapMode::Char);
+        text.set_attributes(Some(&without_hyphens()));
         all.append(&text);
     }
     let trust = gtk::Button::builder().label("Accept the new key").halign(gtk::Align::End).build();

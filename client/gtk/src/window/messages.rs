@@ -150,6 +150,7 @@ impl Row {
                 .wrap_mode(gtk::pango::WrapMode::WordChar)
                 .selectable(true)
                 .use_markup(false)
+                .attributes(&without_hyphens())
                 .build(),
             links: gtk::Box::new(gtk::Orientation::Vertical, 0),
             file: gtk::Button::builder().halign(Align::Start).label("Save").build(),
@@ -245,6 +246,7 @@ impl Row {
             button.set_halign(Align::Start);
             // All of it is shown, and in the width that there is.
             if let Some(address) = button.child().and_downcast::<gtk::Label>() {
+                address.set_attributes(Some(&without_hyphens()));
                 address.set_wrap(true);
                 address.set_wrap_mode(gtk::pango::WrapMode::Char);
                 address.set_xalign(0.0);
@@ -252,6 +254,13 @@ impl Row {
             self.links.append(&button);
         }
     }
+}
+
+/// Returns the attributes of text that is broken without a hyphen, which its reader would take for a part of it.
+pub(crate) fn without_hyphens() -> gtk::pango::AttrList {
+    let attributes = gtk::pango::AttrList::new();
+    attributes.insert(gtk::pango::AttrInt::new_insert_hyphens(false));
+    attributes
 }
 
 /// Returns the class of a person's colour.

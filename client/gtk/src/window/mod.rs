@@ -35,6 +35,9 @@ use transfers::Transfers;
 
 const UI: &str = include_str!("../ui/window.ui");
 
+/// The time of a toast.
+const TOAST_SECONDS: u32 = 3;
+
 /// The longest text of a toast, in characters.
 const MAX_TOAST: usize = 120;
 
@@ -291,6 +294,7 @@ impl Window {
             shown.push('…');
         }
         let toast = adw::Toast::new(&glib::markup_escape_text(&shown));
+        toast.set_timeout(TOAST_SECONDS);
         if let Some(before) = self.toast.replace(Some(toast.clone())) {
             before.dismiss();
         }

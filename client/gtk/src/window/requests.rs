@@ -31,6 +31,7 @@ enum Request {
 
 /// The banners of requests, by the name that answers them: that of a person, or of a group.
 pub(crate) struct Requests {
+    scroll: gtk::ScrolledWindow,
     banners: gtk::Box,
     shown: RefCell<BTreeMap<String, (Request, gtk::Box)>>,
     window: RefCell<Weak<Window>>,
@@ -39,6 +40,7 @@ pub(crate) struct Requests {
 impl Requests {
     pub(super) fn new(builder: &gtk::Builder) -> Requests {
         Requests {
+            scroll: part(builder, "requests_scroll"),
             banners: part(builder, "requests"),
             shown: RefCell::default(),
             window: RefCell::default(),
@@ -78,6 +80,7 @@ impl Requests {
                 slot.insert((request, banner));
             }
         }
+        self.scroll.set_visible(!shown.is_empty());
     }
 
     fn banner(&self, who: &str, request: &Request) -> gtk::Box {

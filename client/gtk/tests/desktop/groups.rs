@@ -25,7 +25,8 @@ fn group_is_created_and_somebody_invited() {
     bob.ok("approve", json!({"who": "#team"}));
     app.wait_label("joined");
     app.picture("joined");
-    app.click("Close");
+    // The window below has a button of this name as well.
+    app.click_in("Members of #team", "Close");
     bob.ok("send", json!({"to": "#team", "text": "hello, all"}));
     app.wait("label", "hello, all");
     app.say("welcome");
