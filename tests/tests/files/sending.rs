@@ -45,8 +45,8 @@ fn chat_goes_on_while_a_file_is_sent() {
         progress.iter().map(|(_, line)| line["bytes"].as_u64().unwrap()).collect();
     assert!(bytes.is_sorted(), "{bytes:?}");
     let took = progress[progress.len() - 1].0 - progress[0].0;
-    // Five a second, and the first and the last one.
-    let most = took.as_millis() / 200 + 2;
+    // Five a second, and the first and the last one. The way of each takes a moment that differs.
+    let most = (took.as_millis() + 50) / 200 + 2;
     assert!(progress.len() as u128 <= most, "{} events in {took:?}", progress.len());
 }
 
