@@ -29,7 +29,7 @@ pub struct Desktop {
     address: String,
 }
 
-/// What the screen shows.
+/// The pixels of a screen.
 pub struct Picture {
     /// The size, in pixels.
     pub width: usize,

@@ -1,7 +1,8 @@
 //! A running client as its window sees it: its view, the entries of its conversations, and the task that takes its
 //! events.
 //!
-//! Events are taken in batches, so that a flood of messages changes the window twenty times a second at most.
+//! Events are taken in batches, so that a flood of messages changes the window twenty times a second at most. An event is
+//! confirmed once it is in a list; nothing here may hold a borrow while a list changes, since its rows read the view.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,8 +104,6 @@ pub(crate) struct Changes {
     pub(crate) heard: Vec<Event>,
     /// Warnings and requests that belong to no conversation.
     pub(crate) warnings: Vec<String>,
-    /// The user has logged in.
-    pub(crate) has_logged_in: bool,
     /// Another account was opened.
     pub(crate) is_other_account: bool,
 }
@@ -229,7 +228,6 @@ impl Live {
             new.clear();
             changes.is_other_account = true;
         }
-        changes.has_logged_in |= matches!(event, Event::LoggedIn { .. });
         if let Some(HistoryMessage { conversation, message }) = HistoryMessage::of(&event) {
             if !message.own && !self.is_seen(&conversation) {
                 *self.unread.borrow_mut().entry(conversation.clone()).or_default() += 1;

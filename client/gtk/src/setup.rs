@@ -17,6 +17,7 @@ use letschat_protocol::printable::Printable;
 
 use crate::app::App;
 use crate::live::Live;
+use crate::window::part;
 
 const UI: &str = include_str!("ui/setup.ui");
 
@@ -255,9 +256,4 @@ impl Setup {
 fn tell(label: &gtk::Label, text: &str) {
     label.set_visible(true);
     label.set_label(text);
-}
-
-/// Returns a part of the interface, which is compiled in.
-fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
-    builder.object(name).expect("the interface has its parts")
 }

@@ -34,7 +34,7 @@ pub(crate) struct Entry {
     pub(crate) is_first_new: bool,
     /// True if the message went another way than the one before.
     pub(crate) is_other_way: bool,
-    /// What it says.
+    /// The content.
     pub(crate) body: Body,
 }
 

@@ -66,7 +66,7 @@ pub struct Notify {
 pub struct Notification {
     /// The author.
     pub from: Username,
-    /// What was said, if that is to be shown.
+    /// The text of the message, if it is to be shown.
     pub text: Option<String>,
 }
 

@@ -67,9 +67,9 @@ struct Heading {
     connect: gtk::Button,
 }
 
-/// Returns a part of the interface. The file that has it is compiled in, and a test builds it.
-fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
-    builder.object(name).expect("the interface has its parts")
+/// Returns a part of an interface. Its file is compiled in, and the tests build each.
+pub(crate) fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
+    builder.object(name).expect("the compiled interface has its parts")
 }
 
 impl Window {
