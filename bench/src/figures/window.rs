@@ -38,8 +38,8 @@ const LAST_MESSAGES: (usize, usize, usize) = (250, 570, 200);
 /// The deadline of each step.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The pause before the memory is read: the window draws what has come.
-const REST: Duration = Duration::from_millis(1_500);
+/// The time without work after which the window has drawn what has come.
+const REST: Duration = Duration::from_millis(500);
 
 /// The program on a desktop. It is killed when this is dropped.
 struct Window {
@@ -82,8 +82,24 @@ impl Window {
         Ok(())
     }
 
+    /// Waits until the program has nothing to do.
+    fn wait_for_rest(&self) -> BenchResult<()> {
+        let until = Instant::now() + PATIENCE;
+        let mut before = None;
+        loop {
+            let spent = process::cpu_time(self.child.id())?;
+            if before.replace(spent) == Some(spent) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(Failed("the window does not come to rest".into()).into());
+            }
+            thread::sleep(REST);
+        }
+    }
+
     fn memory(&self) -> BenchResult<f64> {
-        thread::sleep(REST);
+        self.wait_for_rest()?;
         Ok(process::memory(self.child.id())? as f64 / MEBIBYTE)
     }
 }
@@ -194,7 +210,7 @@ fn share_of_a_core(
 /// Returns the time from the key to the last messages, in milliseconds, from far above.
 fn jump(window: &Window) -> BenchResult<f64> {
     window.desktop.press(&["ctrl+Home"]);
-    thread::sleep(REST);
+    window.wait_for_rest()?;
     let above = window.row(LAST_MESSAGES);
     let begin = Instant::now();
     window.desktop.press(&["ctrl+End"]);

@@ -1,6 +1,7 @@
 //! The history: messages that this device keeps on disk, if its user wants that. The driver keeps and searches it.
 
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::message_id::MessageId;
 use serde::Serialize;
 
 use crate::conversation::ConversationId;
@@ -57,12 +58,27 @@ pub enum HistoryAction {
     Search(String),
     /// Find the last messages of a conversation, or of all.
     Show(Option<ConversationId>),
+    /// Find older messages of a conversation.
+    Older(Older),
     /// Open it with its passphrase, if one was given.
     Unlock(Option<Secret>),
     /// Protect it by this passphrase, which was repeated, or by none if it is empty.
     SetPassphrase(Option<(Secret, Secret)>),
     /// Delete the messages of a conversation, or all.
     Forget(Option<ConversationId>),
+}
+
+/// The older messages of a conversation that a front end wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// The conversation.
+    pub with: ConversationId,
+    /// The oldest message that it has, or `None` for the end of the conversation.
+    pub before: Option<MessageId>,
+    /// The message that ends it, as the oldest one.
+    pub back_to: Option<MessageId>,
+    /// The most messages.
+    pub most: usize,
 }
 
 /// The reason for which an action about the history failed.

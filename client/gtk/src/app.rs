@@ -28,10 +28,11 @@ use crate::palette;
 use crate::preferences;
 use crate::setup;
 use crate::style::style_of;
+use crate::trouble;
 use crate::window::{Window, composer};
 
 /// The id of the program, after which its desktop file and its icon are called.
-const ID: &str = "net.letschat.Gtk";
+pub(crate) const ID: &str = "net.letschat.Gtk";
 
 /// The least time between two notifications of messages.
 const NOTIFIED_EVERY_MS: u64 = 1_000;
@@ -102,6 +103,8 @@ pub(crate) struct App {
     live: Rc<RefCell<Option<Rc<Live>>>>,
     /// True once the first start has begun.
     is_started: Rc<Cell<bool>>,
+    /// True once the program is ending.
+    is_ending: Rc<Cell<bool>>,
     /// The settings, once they were opened.
     settings: Rc<RefCell<Option<adw::Window>>>,
     /// The time of the last notification of a message, on the boot clock.
@@ -111,8 +114,7 @@ pub(crate) struct App {
 /// Runs the program until its window is closed.
 pub(crate) fn run(options: Options) -> ExitCode {
     if let Err(error) = options.server() {
-        output::complain("letschat-gtk", error);
-        return ExitCode::from(2);
+        return trouble::refuse(&error.to_string());
     }
     glib::set_application_name("Let's Chat");
     glib::set_prgname(Some(ID));
@@ -124,6 +126,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
         window: Rc::default(),
         live: Rc::default(),
         is_started: Rc::default(),
+        is_ending: Rc::default(),
         settings: Rc::default(),
         notified_ms: Rc::default(),
     };
@@ -233,12 +236,20 @@ impl App {
     }
 
     fn activate(&self) {
+        if self.is_ending.get() {
+            // The user has started it again meanwhile.
+            return self.is_started.set(false);
+        }
         if let Some(window) = self.application.active_window() {
             return window.present();
         }
-        if self.is_started.replace(true) {
-            return;
+        if !self.is_started.replace(true) {
+            self.begin();
         }
+    }
+
+    /// Begins: with the client of the server, or with the question for it.
+    fn begin(&self) {
         match self.options.server() {
             Ok(Some(server)) => {
                 let app = self.clone();
@@ -285,10 +296,11 @@ impl App {
             let client = running.client().clone();
             running.clone().run(events, |changes| app.show(&changes)).await;
             app.save_plugins(&running).await;
-            let has_failed = client.finished().await == Ended::Failed;
-            match has_failed {
-                true => app.fail("The client has ended because of a fault of its own."),
-                false => app.application.quit(),
+            match client.finished().await {
+                // The assistant goes on with another server.
+                _ if !app.has(&running) => {}
+                Ended::Failed => app.fail("The client has ended because of a fault of its own."),
+                _ => app.end(),
             }
         });
         glib::spawn_future_local(dialogs::answer(self.application.clone(), questions));
@@ -381,8 +393,36 @@ impl App {
         }
     }
 
+    /// Returns true if this is the program's client.
+    fn has(&self, live: &Rc<Live>) -> bool {
+        self.live.borrow().as_ref().is_some_and(|own| Rc::ptr_eq(own, live))
+    }
+
+    /// Ends a client, so that another one can be started.
+    pub(crate) async fn leave(&self, live: &Live) {
+        self.live.replace(None);
+        // It may have ended by itself.
+        let _ = live.ask(Request::Quit).await;
+        live.client().finished().await;
+    }
+
+    /// Ends the program after its client, or begins again if the user has started it meanwhile.
+    fn end(&self) {
+        if self.is_started.get() {
+            return self.application.quit();
+        }
+        self.live.replace(None);
+        self.settings.replace(None);
+        if let Some(window) = self.window.replace(None) {
+            window.widget().destroy();
+        }
+        self.is_ending.set(false);
+        self.activate();
+    }
+
     /// Says goodbye to everybody and ends the program.
     fn quit(&self) {
+        self.is_ending.set(true);
         let Some(live) = self.live.borrow().clone() else { return self.application.quit() };
         if let Some(window) = self.window.borrow().as_ref() {
             window.widget().set_visible(false);
@@ -403,14 +443,7 @@ impl App {
     /// Shows why the program can't go on, and ends it.
     pub(crate) fn fail(&self, why: &str) {
         output::complain("letschat-gtk", why);
-        let parent = self.application.active_window();
-        let dialog =
-            adw::MessageDialog::new(parent.as_ref(), Some("Let's Chat can't go on"), Some(why));
-        dialog.add_responses(&[("close", "Close")]);
-        dialog.set_application(Some(&self.application));
-        let application = self.application.clone();
-        dialog.connect_response(None, move |_, _| application.quit());
-        dialog.present();
+        trouble::show(&self.application, why);
     }
 
     /// Remembers the server that the user has named, if there is no settings file.

@@ -309,6 +309,8 @@ impl Live {
         for (conversation, messages) in by_conversation {
             self.timeline(Some(conversation.clone())).prepend(&messages);
         }
+        // It has been opened just now.
+        self.timelines.borrow().values().for_each(|timeline| timeline.end_loading(false));
     }
 
     fn forget_conversations(&self) {
@@ -374,6 +376,11 @@ impl Live {
     /// Reads the view.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
         read(&self.view.borrow())
+    }
+
+    /// Returns the open account.
+    pub(crate) fn account(&self) -> Option<Username> {
+        self.view.borrow().account.clone()
     }
 
     /// Returns the entries of a conversation, or the client's own notes.

@@ -6,11 +6,13 @@
 //! * [`commands`] – commands and requests
 //! * [`style`] – the style, with the colours of people
 //! * [`live`] – a running client, and the task that takes its events
+//! * [`history`] – searches in the history, and older messages of it
 //! * [`timeline`] – the entries of a conversation
 //! * [`window`] – the window and its parts
 //! * [`palette`] – every command, with its parameters as fields
 //! * [`dialogs`] – questions, safety numbers, groups
 //! * [`preferences`] – the settings
+//! * [`trouble`] – why the program can't go on
 //! * [`accessible`] – names of controls for screen readers
 //!
 //! Everything that is shown comes from the client's view and events, and everything that is done goes through the
@@ -20,6 +22,7 @@ mod accessible;
 mod app;
 mod commands;
 mod dialogs;
+mod history;
 mod live;
 mod options;
 mod palette;
@@ -27,12 +30,14 @@ mod preferences;
 mod setup;
 mod style;
 mod timeline;
+mod trouble;
 mod window;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
+use letschat_flags::settings_file::FlagsError;
 use letschat_flags::{output, pages};
 use options::Options;
 
@@ -42,7 +47,8 @@ fn main() -> ExitCode {
     }
     match Options::read(std::env::args_os()) {
         Ok(options) => app::run(options),
-        Err(error) => error.report("letschat-gtk"),
+        Err(error @ FlagsError::CommandLine(_)) => error.report("letschat-gtk"),
+        Err(error) => trouble::refuse(&error.to_string()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Every command of the table and of the plugins, with its parameters as fields.
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_commands::arguments::{Kind, Parameter};
+use letschat_commands::command::{Command, Role};
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedCommand, Extension as _};
 use letschat_commands::failure::Failure;
@@ -22,7 +23,7 @@ use crate::window::messages::printable_lines;
 /// A command of the table, or of a plugin.
 #[derive(Debug, Clone)]
 enum Entry {
-    Own(&'static letschat_commands::command::Command),
+    Own(&'static Command),
     Added(AddedCommand),
 }
 
@@ -126,161 +127,175 @@ impl Form {
 
 /// Opens the list of commands.
 pub(crate) fn open(window: &Rc<Window>) {
-    let search: gtk::SearchEntry = named("Find a command");
-    search.set_placeholder_text(Some("Find a command"));
-    let list: gtk::ListBox = named("Commands");
-    list.set_selection_mode(gtk::SelectionMode::Browse);
-    let form = column(8);
-    let entries = Rc::new(entries(window));
-    for entry in entries.iter() {
-        let row = adw::ActionRow::builder().title(entry.name()).build();
-        row.set_use_markup(false);
-        row.set_subtitle(entry.summary());
-        row.set_activatable(true);
-        list.append(&row);
+    Palette::open(window);
+}
+
+/// Opens the list at the command with a role.
+pub(crate) fn open_at(window: &Rc<Window>, role: Role) {
+    let palette = Palette::open(window);
+    let wanted = Command::of(role).name;
+    let place = palette.entries.iter().position(|entry| entry.name() == wanted);
+    let row = place.and_then(|place| palette.list.row_at_index(i32::try_from(place).ok()?));
+    palette.list.select_row(row.as_ref());
+    palette.form.child_focus(gtk::DirectionType::TabForward);
+}
+
+/// The list of commands, and the form of the chosen one.
+struct Palette {
+    entries: Vec<Entry>,
+    /// The words of the search, in lower case.
+    wanted: RefCell<String>,
+    list: gtk::ListBox,
+    form: gtk::Box,
+    dialog: glib::WeakRef<adw::Window>,
+    window: Weak<Window>,
+}
+
+impl Palette {
+    fn open(window: &Rc<Window>) -> Rc<Palette> {
+        let search: gtk::SearchEntry = named("Find a command");
+        search.set_placeholder_text(Some("Find a command"));
+        let list: gtk::ListBox = named("Commands");
+        list.set_selection_mode(gtk::SelectionMode::Browse);
+        let form = column(8);
+        let dialog = open_window(window, "Commands", &side_by_side(&search, &list, &form));
+        dialog.set_default_size(680, 560);
+        let palette = Rc::new(Palette {
+            entries: entries(window),
+            wanted: RefCell::default(),
+            list,
+            form,
+            dialog: dialog.downgrade(),
+            window: Rc::downgrade(window),
+        });
+        palette.add_rows();
+        palette.connect_search(&search);
+        palette.list.select_row(palette.list.row_at_index(0).as_ref());
+        search.grab_focus();
+        palette
     }
-    list.connect_row_selected(clone!(
-        #[weak]
-        window,
-        #[weak]
-        form,
-        #[strong]
-        entries,
-        move |_, row| {
-            let entry = row.and_then(|row| entries.get(usize::try_from(row.index()).ok()?));
-            if let Some(entry) = entry {
-                fill(&form, entry, &window);
+
+    fn entry_of(&self, row: &gtk::ListBoxRow) -> Option<&Entry> {
+        self.entries.get(usize::try_from(row.index()).ok()?)
+    }
+
+    fn add_rows(self: &Rc<Self>) {
+        for entry in &self.entries {
+            let row = adw::ActionRow::builder().title(entry.name()).build();
+            row.set_use_markup(false);
+            row.set_subtitle(entry.summary());
+            row.set_activatable(true);
+            self.list.append(&row);
+        }
+        self.list.connect_row_selected(clone!(
+            #[strong(rename_to = palette)]
+            self,
+            move |_, row| {
+                if let Some(entry) = row.and_then(|row| palette.entry_of(row)) {
+                    palette.fill(entry);
+                }
             }
-        }
-    ));
-    let wanted = Rc::new(RefCell::new(String::new()));
-    list.set_filter_func(clone!(
-        #[strong]
-        entries,
-        #[strong]
-        wanted,
-        move |row| {
-            let entry = usize::try_from(row.index()).ok().and_then(|place| entries.get(place));
-            let wanted = wanted.borrow();
-            entry.is_some_and(|entry| {
+        ));
+        self.list.set_filter_func(clone!(
+            #[weak(rename_to = palette)]
+            self,
+            #[upgrade_or]
+            true,
+            move |row| palette.entry_of(row).is_some_and(|entry| {
                 let text = format!("{} {}", entry.name(), entry.summary()).to_lowercase();
-                wanted.split_whitespace().all(|word| text.contains(word))
+                palette.wanted.borrow().split_whitespace().all(|word| text.contains(word))
             })
-        }
-    ));
-    search.connect_search_changed(clone!(
-        #[weak]
-        list,
-        move |search| {
-            wanted.replace(search.text().to_lowercase());
-            list.invalidate_filter();
-            let mut rows = std::iter::successors(list.first_child(), gtk::Widget::next_sibling);
-            let first = rows.find(|row| row.is_child_visible());
-            list.select_row(first.and_downcast::<gtk::ListBoxRow>().as_ref());
-        }
-    ));
-    search.connect_activate(clone!(
-        #[weak]
-        form,
-        move |_| {
-            form.child_focus(gtk::DirectionType::TabForward);
-        }
-    ));
-    let scroll = |child: &gtk::Widget| {
-        let scroll = gtk::ScrolledWindow::builder().child(child).vexpand(true).build();
-        scroll.set_hscrollbar_policy(gtk::PolicyType::Never);
-        scroll
-    };
-    let left = gtk::Box::new(gtk::Orientation::Vertical, 6);
-    left.set_width_request(260);
-    left.append(&search);
-    left.append(&scroll(list.upcast_ref()));
-    let right = scroll(form.upcast_ref());
-    right.set_hexpand(true);
-    let all = gtk::Box::new(gtk::Orientation::Horizontal, 0);
-    all.append(&left);
-    all.append(&gtk::Separator::new(gtk::Orientation::Vertical));
-    all.append(&right);
-    let dialog = open_window(window, "Commands", &all);
-    dialog.set_default_size(680, 560);
-    // The search takes the key before the window.
-    search.connect_stop_search(move |_| dialog.close());
-    list.select_row(list.row_at_index(0).as_ref());
-    search.grab_focus();
-}
+        ));
+    }
 
-fn entries(window: &Window) -> Vec<Entry> {
-    let added = window.live().plugins().map(|plugins| plugins.commands()).unwrap_or_default();
-    let own = TABLE.iter().map(|command| Entry::Own(command));
-    own.chain(added.into_iter().map(Entry::Added)).collect()
-}
+    fn connect_search(self: &Rc<Self>, search: &gtk::SearchEntry) {
+        search.connect_search_changed(clone!(
+            #[weak(rename_to = palette)]
+            self,
+            move |search| {
+                palette.wanted.replace(search.text().to_lowercase());
+                palette.list.invalidate_filter();
+                let first = palette.list.first_child();
+                let mut rows = std::iter::successors(first, gtk::Widget::next_sibling);
+                let first = rows.find(|row| row.is_child_visible());
+                palette.list.select_row(first.and_downcast::<gtk::ListBoxRow>().as_ref());
+            }
+        ));
+        search.connect_activate(clone!(
+            #[weak(rename_to = palette)]
+            self,
+            move |_| {
+                palette.form.child_focus(gtk::DirectionType::TabForward);
+            }
+        ));
+        // The search takes the key before the window.
+        let dialog = self.dialog.clone();
+        search.connect_stop_search(move |_| {
+            if let Some(dialog) = dialog.upgrade() {
+                dialog.close();
+            }
+        });
+    }
 
-/// Fills the form for a command.
-fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
-    let dialog = form.root().and_downcast::<gtk::Window>();
-    if let Some(dialog) = &dialog {
-        dialog.set_default_widget(None::<&gtk::Widget>);
+    /// Fills the form for a command.
+    fn fill(&self, entry: &Entry) {
+        while let Some(old) = self.form.first_child() {
+            self.form.remove(&old);
+        }
+        self.form.append(&label(entry.name(), "title-2"));
+        self.form.append(&label(entry.summary(), "body"));
+        if !entry.note().is_empty() {
+            self.form.append(&label(entry.note(), "dim-label"));
+        }
+        let fields = match entry {
+            Entry::Own(command) => {
+                // Secrets are asked for when the command runs.
+                let typed = command.parameters.iter().filter(|one| one.is_typed());
+                typed
+                    .map(|one| self.add_field(one.name, one.help, one.optional, Field::of(one)))
+                    .collect()
+            }
+            Entry::Added(command) => {
+                let field = || Field::Text(gtk::Entry::new());
+                let added = command.parameters.iter();
+                added.map(|one| self.add_field(&one.name, "", one.is_optional, field())).collect()
+            }
+        };
+        self.add_run(Form { entry: entry.clone(), fields });
     }
-    while let Some(old) = form.first_child() {
-        form.remove(&old);
-    }
-    let label = |text: &str, class: &str| {
-        let label = gtk::Label::builder().label(text).wrap(true).xalign(0.0).build();
-        label.add_css_class(class);
-        label
-    };
-    form.append(&label(entry.name(), "title-2"));
-    form.append(&label(entry.summary(), "body"));
-    if !entry.note().is_empty() {
-        form.append(&label(entry.note(), "dim-label"));
-    }
-    let mut fields = Vec::new();
-    let mut add = |name: &str, help: &str, is_optional: bool, field: Field| {
+
+    fn add_field(
+        &self,
+        name: &str,
+        help: &str,
+        is_optional: bool,
+        field: Field,
+    ) -> (String, Field) {
         let optional = if is_optional { " (may be left out)" } else { "" };
         let help = if help.is_empty() { String::new() } else { format!(": {help}") };
-        let title = gtk::Label::builder()
-            .label(format!("{name}{help}{optional}"))
-            .wrap(true)
-            .xalign(0.0)
-            .mnemonic_widget(&field.widget())
-            .build();
-        form.append(&title);
-        form.append(&field.widget());
-        fields.push((name.to_owned(), field));
-    };
-    match entry {
-        Entry::Own(command) => {
-            // Secrets are asked for when the command runs.
-            let typed = command.parameters.iter().filter(|one| one.is_typed());
-            for parameter in typed {
-                add(parameter.name, parameter.help, parameter.optional, Field::of(parameter));
-            }
-        }
-        Entry::Added(command) => {
-            for parameter in &command.parameters {
-                let field = Field::Text(gtk::Entry::new());
-                add(&parameter.name, "", parameter.is_optional, field);
-            }
-        }
+        let title = label(&format!("{name}{help}{optional}"), "body");
+        title.set_mnemonic_widget(Some(&field.widget()));
+        self.form.append(&title);
+        self.form.append(&field.widget());
+        (name.to_owned(), field)
     }
-    let run = gtk::Button::builder().label("Run").halign(gtk::Align::Start).build();
-    run.add_css_class("suggested-action");
-    form.append(&run);
-    let answer = label("", "body");
-    answer.set_wrap_mode(gtk::pango::WrapMode::WordChar);
-    answer.set_selectable(true);
-    form.append(&answer);
-    if let Some(dialog) = dialog {
-        dialog.set_default_widget(Some(&run));
-    }
-    let filled = Rc::new(Form { entry: entry.clone(), fields });
-    run.connect_clicked(clone!(
-        #[weak]
-        window,
-        #[weak]
-        answer,
-        move |run| {
-            let (filled, run) = (filled.clone(), run.clone());
+
+    /// Adds the button that runs the command, and the place of its answer.
+    fn add_run(&self, filled: Form) {
+        let run = gtk::Button::builder().label("Run").halign(gtk::Align::Start).build();
+        run.add_css_class("suggested-action");
+        self.form.append(&run);
+        let answer = label("", "body");
+        answer.set_wrap_mode(gtk::pango::WrapMode::WordChar);
+        answer.set_selectable(true);
+        self.form.append(&answer);
+        if let Some(dialog) = self.dialog.upgrade() {
+            dialog.set_default_widget(Some(&run));
+        }
+        let (window, filled) = (self.window.clone(), Rc::new(filled));
+        run.connect_clicked(move |run| {
+            let Some(window) = window.upgrade() else { return };
+            let (filled, run, answer) = (filled.clone(), run.clone(), answer.clone());
             run.set_sensitive(false);
             answer.set_text("…");
             glib::spawn_future_local(async move {
@@ -292,6 +307,39 @@ fn fill(form: &gtk::Box, entry: &Entry, window: &Rc<Window>) {
                 window.go_where_asked();
                 run.set_sensitive(true);
             });
-        }
-    ));
+        });
+    }
+}
+
+/// Returns the search and the list on the left, and the form on the right.
+fn side_by_side(search: &gtk::SearchEntry, list: &gtk::ListBox, form: &gtk::Box) -> gtk::Box {
+    let left = gtk::Box::new(gtk::Orientation::Vertical, 6);
+    left.set_width_request(260);
+    left.append(search);
+    left.append(&scrolled(list));
+    let right = scrolled(form);
+    right.set_hexpand(true);
+    let all = gtk::Box::new(gtk::Orientation::Horizontal, 0);
+    all.append(&left);
+    all.append(&gtk::Separator::new(gtk::Orientation::Vertical));
+    all.append(&right);
+    all
+}
+
+fn scrolled(child: &impl IsA<gtk::Widget>) -> gtk::ScrolledWindow {
+    let scroll = gtk::ScrolledWindow::builder().child(child).vexpand(true).build();
+    scroll.set_hscrollbar_policy(gtk::PolicyType::Never);
+    scroll
+}
+
+fn label(text: &str, class: &str) -> gtk::Label {
+    let label = gtk::Label::builder().label(text).wrap(true).xalign(0.0).build();
+    label.add_css_class(class);
+    label
+}
+
+fn entries(window: &Window) -> Vec<Entry> {
+    let added = window.live().plugins().map(|plugins| plugins.commands()).unwrap_or_default();
+    let own = TABLE.iter().map(|command| Entry::Own(command));
+    own.chain(added.into_iter().map(Entry::Added)).collect()
 }

@@ -1,5 +1,6 @@
 //! The assistant of the first run: the server, its key, and the account.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,31 +45,31 @@ struct Setup {
     repeated: gtk::PasswordEntry,
     repeated_label: gtk::Label,
     enter: gtk::Button,
+    back: gtk::Button,
     account_trouble: gtk::Label,
+    chosen: RefCell<Option<Chosen>>,
+}
+
+/// The client of the chosen server.
+#[derive(Clone)]
+struct Chosen {
+    live: Rc<Live>,
+    /// The server, if the user has named it here.
+    named: Option<ServerAddress>,
 }
 
 /// Opens the assistant at the question for the server.
 pub(crate) fn open(app: &App) {
     let setup = Setup::new(app);
     setup.window.present();
-    setup.clone().search();
-    setup.window.set_default_widget(Some(&setup.to_account));
-    setup.address.set_activates_default(true);
-    setup.to_account.connect_clicked(clone!(
-        #[strong]
-        setup,
-        move |_| {
-            let setup = setup.clone();
-            glib::spawn_future_local(async move { setup.choose_server().await });
-        }
-    ));
+    setup.ask_for_server();
 }
 
 /// Opens the assistant at the question for the account.
 pub(crate) fn open_for_account(app: &App, live: Rc<Live>) {
     let setup = Setup::new(app);
     setup.window.present();
-    setup.clone().ask_for_account(live, None);
+    setup.ask_for_account(Chosen { live, named: None });
 }
 
 impl Setup {
@@ -90,10 +91,14 @@ impl Setup {
             repeated: part(&builder, "repeated"),
             repeated_label: part(&builder, "repeated_label"),
             enter: part(&builder, "enter"),
+            back: part(&builder, "back"),
             account_trouble: part(&builder, "account_trouble"),
+            chosen: RefCell::default(),
         });
+        setup.connect();
         setup.window.set_application(Some(app.application()));
         setup.address.set_text(&ServerAddress::on_this_machine().to_string());
+        setup.address.set_activates_default(true);
         for part in [setup.repeated.upcast_ref::<gtk::Widget>(), setup.repeated_label.upcast_ref()]
         {
             setup.is_new.bind_property("active", part, "visible").sync_create().build();
@@ -109,8 +114,59 @@ impl Setup {
         setup
     }
 
+    fn connect(self: &Rc<Self>) {
+        self.to_account.connect_clicked(clone!(
+            #[strong(rename_to = setup)]
+            self,
+            move |_| {
+                glib::spawn_future_local(setup.clone().choose_server());
+            }
+        ));
+        self.enter.connect_clicked(clone!(
+            #[strong(rename_to = setup)]
+            self,
+            move |_| {
+                glib::spawn_future_local(setup.clone().log_in());
+            }
+        ));
+        self.back.connect_clicked(clone!(
+            #[strong(rename_to = setup)]
+            self,
+            move |_| {
+                glib::spawn_future_local(setup.clone().go_back());
+            }
+        ));
+    }
+
+    /// Ends the client of the chosen server, and asks for another one.
+    async fn go_back(self: Rc<Self>) {
+        let Some(Chosen { live, .. }) = self.chosen.take() else { return };
+        self.let_click(false);
+        self.app.leave(&live).await;
+        self.let_click(true);
+        self.to_account.set_sensitive(true);
+        self.server_trouble.set_visible(false);
+        self.account_trouble.set_visible(false);
+        self.ask_for_server();
+    }
+
+    /// Lets the user click on the buttons of the account's page, or not while something is under way.
+    fn let_click(&self, is_idle: bool) {
+        self.back.set_sensitive(is_idle);
+        self.enter.set_sensitive(is_idle);
+    }
+
+    fn ask_for_server(self: &Rc<Self>) {
+        self.pages.set_visible_child_name("server");
+        self.window.set_default_widget(Some(&self.to_account));
+        self.address.grab_focus();
+        self.clone().search();
+    }
+
     /// Looks for servers on the local network.
     fn search(self: Rc<Self>) {
+        self.found.set_visible(false);
+        self.searching.set_label("Looking for servers on the local network…");
         glib::spawn_future_local(async move {
             let search = gio::spawn_blocking(|| discovery::find_servers(SEARCH)).await;
             let servers = search.unwrap_or_default();
@@ -119,6 +175,9 @@ impl Setup {
                 false => "Found on the local network:",
             });
             self.found.set_visible(!servers.is_empty());
+            while let Some(old) = self.found.first_child() {
+                self.found.remove(&old);
+            }
             for server in servers {
                 let address = server.address.to_string();
                 let name = Printable(&server.name).to_string();
@@ -160,7 +219,7 @@ impl Setup {
         };
         self.to_account.set_sensitive(false);
         match self.app.start_client(config).await {
-            Ok(live) => self.ask_for_account(live, Some(server)),
+            Ok(live) => self.ask_for_account(Chosen { live, named: Some(server) }),
             Err(why) => {
                 self.to_account.set_sensitive(true);
                 tell(&self.server_trouble, &why);
@@ -169,50 +228,50 @@ impl Setup {
     }
 
     /// Shows the key of the server, and asks for the account.
-    fn ask_for_account(self: Rc<Self>, live: Rc<Live>, named: Option<ServerAddress>) {
+    fn ask_for_account(self: &Rc<Self>, chosen: Chosen) {
         self.pages.set_visible_child_name("account");
         self.username.grab_focus();
-        let reaching = self.clone();
-        let client = live.clone();
-        glib::spawn_future_local(async move { reaching.reach(&client).await });
-        self.enter.connect_clicked(clone!(
-            #[strong(rename_to = setup)]
-            self,
-            move |_| {
-                let (setup, live, named) = (setup.clone(), live.clone(), named.clone());
-                glib::spawn_future_local(async move { setup.log_in(live, named).await });
-            }
-        ));
-        let enter = self.enter.clone();
-        self.window.set_default_widget(Some(&enter));
+        self.window.set_default_widget(Some(&self.enter));
+        self.key.set_label("Connecting to the server…");
+        let live = chosen.live.clone();
+        self.chosen.replace(Some(chosen));
+        glib::spawn_future_local(self.clone().reach(live));
+    }
+
+    /// Returns true if this client's server is the chosen one.
+    fn has_chosen(&self, live: &Rc<Live>) -> bool {
+        self.chosen.borrow().as_ref().is_some_and(|chosen| Rc::ptr_eq(&chosen.live, live))
     }
 
     /// Connects, and shows the key of the server.
-    async fn reach(&self, live: &Live) {
-        if let Err(failure) = live.ask(Request::Reach).await {
-            return tell(&self.account_trouble, &render::failure(&failure));
-        }
+    async fn reach(self: Rc<Self>, live: Rc<Live>) {
+        let reached = live.ask(Request::Reach).await;
         let status = live.ask(Request::Status).await;
-        if let Ok(Reply::Status(status)) = status
-            && let Some(key) = &status.server_fingerprint
-        {
-            let server = Printable(&status.server).to_string();
-            let text = format!(
-                "{server} has the key {}. Its operator can tell you whether that is right.\n{key}",
-                short_key(key)
-            );
-            self.key.set_label(&text);
+        match (reached, status) {
+            _ if !self.has_chosen(&live) => {}
+            (Err(failure), _) => tell(&self.account_trouble, &render::failure(&failure)),
+            (Ok(_), Ok(Reply::Status(status))) => {
+                let Some(key) = &status.server_fingerprint else { return };
+                let server = Printable(&status.server).to_string();
+                let text = format!(
+                    "{server} has the key {}. Its operator can tell you whether that is right.\n{key}",
+                    short_key(key)
+                );
+                self.key.set_label(&text);
+            }
+            (Ok(_), _) => {}
         }
     }
 
     /// Creates the account, if it is a new one, and logs in.
-    async fn log_in(self: Rc<Self>, live: Rc<Live>, named: Option<ServerAddress>) {
+    async fn log_in(self: Rc<Self>) {
+        let Some(Chosen { live, named }) = self.chosen.borrow().clone() else { return };
         let username = self.username.text().trim().to_owned();
         let password = self.password.text().to_string();
         if let Err(error) = username.parse::<letschat_protocol::username::Username>() {
             return tell(&self.account_trouble, &format!("This name can't be used: {error}."));
         }
-        self.enter.set_sensitive(false);
+        self.let_click(false);
         tell(&self.account_trouble, "One moment…");
         if self.is_new.is_active() {
             let repeated = self.repeated.text().to_string();
@@ -222,7 +281,7 @@ impl Setup {
                 (REPEATED.name, repeated),
             ];
             if let Err(failure) = live.run_role(Role::SignUp, arguments).await {
-                self.enter.set_sensitive(true);
+                self.let_click(true);
                 return tell(&self.account_trouble, &render::failure(&failure));
             }
             // The account exists now: another try must only log in.
@@ -235,7 +294,7 @@ impl Setup {
                 live.run_role(Role::LogIn, arguments).await
             }
         };
-        self.enter.set_sensitive(true);
+        self.let_click(true);
         match outcome {
             Ok(_) => {
                 if let Some(server) = &named {
@@ -244,6 +303,7 @@ impl Setup {
                 // The handlers of the buttons keep the assistant, which must not keep the passwords.
                 self.password.set_text("");
                 self.repeated.set_text("");
+                self.chosen.replace(None);
                 self.app.show_window(live, None);
                 self.window.close();
             }

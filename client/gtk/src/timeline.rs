@@ -1,6 +1,7 @@
 //! The entries of a conversation, as a model of the list that shows them.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use adw::gio;
@@ -14,7 +15,7 @@ use letschat_core::view::RecentMessage;
 use letschat_protocol::message_id::MessageId;
 
 /// The most entries of the conversation that is shown, and of another one. Beyond that the oldest are dropped.
-const MAX_SHOWN: u32 = 10_000;
+pub(crate) const MAX_SHOWN: u32 = 10_000;
 const MAX_OTHER: u32 = 1_000;
 
 /// The most bytes of the texts of a conversation.
@@ -73,11 +74,26 @@ pub(crate) struct Timeline {
     list: gio::ListStore,
     /// The bytes of all texts.
     bytes: Rc<Cell<usize>>,
+    /// What is known about older messages in the history.
+    older: Rc<Cell<HistoryState>>,
+}
+
+/// What a timeline knows about messages of the history that are older than its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum HistoryState {
+    /// There may be some.
+    #[default]
+    Unknown,
+    /// Some are on their way.
+    Loading,
+    /// There are none.
+    Complete,
 }
 
 impl Default for Timeline {
     fn default() -> Timeline {
-        Timeline { list: gio::ListStore::new::<BoxedAnyObject>(), bytes: Rc::default() }
+        let list = gio::ListStore::new::<BoxedAnyObject>();
+        Timeline { list, bytes: Rc::default(), older: Rc::default() }
     }
 }
 
@@ -121,9 +137,44 @@ impl Timeline {
         }
     }
 
+    /// Returns the number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.list.n_items() as usize
+    }
+
+    /// Returns the first message.
+    pub(crate) fn first_message(&self) -> Option<MessageId> {
+        self.message_ids().next()
+    }
+
+    fn message_ids(&self) -> impl Iterator<Item = MessageId> {
+        (0..self.list.n_items()).filter_map(|place| self.message_at(place))
+    }
+
+    fn message_at(&self, place: u32) -> Option<MessageId> {
+        let item = self.list.item(place).and_downcast::<BoxedAnyObject>()?;
+        item.borrow::<Entry>().body.message().map(|message| message.id)
+    }
+
+    /// Notes that older messages are asked for. Returns false if there are none, or if they were asked for before.
+    pub(crate) fn begin_loading(&self) -> bool {
+        let is_first = self.older.get() == HistoryState::Unknown;
+        if is_first {
+            self.older.set(HistoryState::Loading);
+        }
+        is_first
+    }
+
+    /// Notes that they have come, and whether nothing is older.
+    pub(crate) fn end_loading(&self, has_all: bool) {
+        let state = if has_all { HistoryState::Complete } else { HistoryState::Unknown };
+        self.older.set(state);
+    }
+
     /// Adds older messages in front, but for those that are there.
     pub(crate) fn prepend(&self, messages: &[RecentMessage]) {
-        let new = messages.iter().filter(|message| self.place_of(message.id).is_none());
+        let known: HashSet<MessageId> = self.message_ids().collect();
+        let new = messages.iter().filter(|message| !known.contains(&message.id));
         let mut date = None;
         let mut added = Vec::new();
         for message in new {
@@ -173,13 +224,7 @@ impl Timeline {
 
     /// Returns the place of a message, which is probably one of the last.
     pub(crate) fn place_of(&self, id: MessageId) -> Option<u32> {
-        let has_id = |place: &u32| {
-            let item = self.list.item(*place).and_downcast::<BoxedAnyObject>();
-            item.is_some_and(|item| {
-                item.borrow::<Entry>().body.message().is_some_and(|message| message.id == id)
-            })
-        };
-        (0..self.list.n_items()).rev().find(has_id)
+        (0..self.list.n_items()).rev().find(|place| self.message_at(*place) == Some(id))
     }
 
     /// Returns the entry at this place.

@@ -214,6 +214,23 @@ impl From<HistoryMessage> for FoundMessage {
     }
 }
 
+impl FoundMessage {
+    /// Returns it as a message of the view, or `None` if its author has no valid name.
+    pub fn into_message(self) -> Option<RecentMessage> {
+        Some(RecentMessage {
+            from: self.from.parse().ok()?,
+            own: self.own,
+            id: self.message_id,
+            text: self.text,
+            is_file: self.file,
+            is_earlier: true,
+            time_ms: self.time_ms,
+            via: self.via,
+            state: None,
+        })
+    }
+}
+
 /// An active client in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct User {

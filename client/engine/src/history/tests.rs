@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::failure::Failure;
-use letschat_core::history::{HistoryFailure, HistoryStatus};
+use letschat_core::history::{HistoryFailure, HistoryStatus, Older};
 use letschat_core::session::Reply;
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::message_id::MessageId;
 use tempfile::TempDir;
 
 use super::sealing::tests::message;
@@ -173,6 +174,26 @@ fn search_finds_the_last_messages_of_all_conversations() {
     assert_eq!(kept.act(HistoryAction::Search(" ".into())), refused(HistoryFailure::NoWords));
     assert_eq!(kept.texts(HistoryAction::Show(Some(person("#team")))).len(), 20);
     assert_eq!(kept.texts(HistoryAction::Show(None))[18..], ["tea 29", "coffee 29"]);
+}
+
+#[test]
+fn older_messages_are_those_before_the_first_that_is_there() {
+    let mut kept = Kept::new();
+    for number in 0..30 {
+        kept.hear(2 * number, "bob", &format!("tea {number}"));
+        kept.hear(2 * number + 1, "#team", &format!("coffee {number}"));
+    }
+    let mut older = |before: Option<u64>, back_to: Option<u64>, most| {
+        let of = |number: u64| MessageId::of_broadcast(1, 2 * number);
+        let (before, back_to) = (before.map(of), back_to.map(of));
+        kept.texts(HistoryAction::Older(Older { with: person("bob"), before, back_to, most }))
+    };
+    assert_eq!(older(None, None, 2), ["tea 28", "tea 29"]);
+    assert_eq!(older(Some(28), None, 3), ["tea 25", "tea 26", "tea 27"]);
+    assert_eq!(older(Some(28), Some(26), 20), ["tea 26", "tea 27"]);
+    assert_eq!(older(Some(2), None, 20), ["tea 0", "tea 1"]);
+    // One that the history does not have.
+    assert_eq!(older(Some(40), None, 20), Vec::<String>::new());
 }
 
 #[test]

@@ -6,10 +6,11 @@ use letschat_core::conversation::ConversationId;
 use letschat_core::event::format_rfc3339;
 use letschat_core::failure::Failure;
 use letschat_core::history::{
-    HistoryAction, HistoryFailure, HistoryMessage, HistoryStatus, MAX_FOUND, Words,
+    HistoryAction, HistoryFailure, HistoryMessage, HistoryStatus, MAX_FOUND, Older, Words,
 };
 use letschat_core::session::{FoundMessage, Reply, RequestId};
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::message_id::MessageId;
 use letschat_protocol::password::{self, are_same};
 
 use super::keys::{Keys, KeysError};
@@ -142,13 +143,14 @@ impl Worker {
             HistoryAction::Status | HistoryAction::CheckOpen => self.status(),
             HistoryAction::Search(text) => {
                 let words = Words::of(&text).ok_or(HistoryFailure::NoWords)?;
-                self.find(is_wanted, |_, text| words.are_in(text))
+                self.find(is_wanted, MAX_FOUND, None, |_, opened| words.are_in(opened.text))
             }
-            HistoryAction::Show(None) => self.find(is_wanted, |_, _| true),
+            HistoryAction::Show(None) => self.find(is_wanted, MAX_FOUND, None, |_, _| true),
             HistoryAction::Show(Some(with)) => {
                 let with = with.to_string();
-                self.find(is_wanted, |conversation, _| conversation == with)
+                self.find(is_wanted, MAX_FOUND, None, |_, opened| opened.conversation == with)
             }
+            HistoryAction::Older(wanted) => self.older(is_wanted, &wanted),
             HistoryAction::Unlock(passphrase) => self.clone().unlock(passphrase.as_ref()),
             HistoryAction::SetPassphrase(given) => self.set_passphrase(given.as_ref()),
             HistoryAction::Forget(None) => {
@@ -200,18 +202,39 @@ impl Worker {
         if is_over { Err(WorkError::Unwanted) } else { Ok(unreadable) }
     }
 
-    /// Finds the last messages whose conversation and text fit.
-    fn find(&self, is_wanted: &dyn Fn() -> bool, fits: impl Fn(&str, &str) -> bool) -> Done {
+    /// Finds the messages of a conversation before the first one that the user sees.
+    fn older(&self, is_wanted: &dyn Fn() -> bool, wanted: &Older) -> Done {
+        let with = wanted.with.to_string();
+        let mut is_older = wanted.before.is_none();
+        self.find(is_wanted, wanted.most, wanted.back_to, |id, opened| {
+            let fits = is_older && opened.conversation == with;
+            is_older = is_older || wanted.before == Some(id);
+            fits
+        })
+    }
+
+    /// Finds the last messages that fit, back to one of them at most.
+    fn find(
+        &self,
+        is_wanted: &dyn Fn() -> bool,
+        most: usize,
+        back_to: Option<MessageId>,
+        mut fits: impl FnMut(MessageId, &Opened<'_>) -> bool,
+    ) -> Done {
         let mut found = Vec::new();
         let mut malformed = 0;
         let unreadable = self.read(is_wanted, |_, id, opened| {
-            if fits(opened.conversation, opened.text) {
+            let message_id = MessageId::from_bytes(*id);
+            if fits(message_id, opened) {
                 match opened.to_message(*id) {
                     Some(message) => found.push(FoundMessage::from(message)),
                     None => malformed += 1,
                 }
+                if found.len() >= most || back_to == Some(message_id) {
+                    return ControlFlow::Break(());
+                }
             }
-            if found.len() < MAX_FOUND { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            ControlFlow::Continue(())
         })?;
         found.reverse();
         Ok((Reply::Found { messages: found, unreadable: unreadable + malformed }, News::None))

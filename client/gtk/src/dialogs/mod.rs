@@ -37,6 +37,8 @@ pub(crate) async fn ask_line(
 
 /// Asks for a secret, which is not shown.
 pub(crate) async fn ask_secret(parent: &impl IsA<gtk::Window>, question: &str) -> Option<Secret> {
+    // At a terminal the answer follows in the same line.
+    let question = question.trim_end_matches([':', ' ']);
     let entry = named::<gtk::PasswordEntry>(question);
     entry.set_activates_default(true);
     entry.set_show_peek_icon(true);

@@ -177,6 +177,7 @@ impl Composer {
         }
         let live = window.live().clone();
         let shown = live.shown();
+        let account = live.account();
         let is_command = text.trim_start().starts_with('/') && !text.trim_start().starts_with("//");
         if is_command {
             buffer.set_text("");
@@ -184,7 +185,7 @@ impl Composer {
             let window = window.clone();
             glib::spawn_future_local(async move {
                 let outcome = live.run_line(&line, shown.clone()).await;
-                if outcome.is_err() {
+                if outcome.is_err() && live.account() == account {
                     window.composer.bring_back(shown, text);
                 }
                 window.conclude(&outcome);
@@ -205,6 +206,9 @@ impl Composer {
         glib::spawn_future_local(async move {
             let said = live.run_role(Role::Say, [(TO, shown.to_string()), (TEXT, said)]).await;
             let (Some(window), Err(failure)) = (window.upgrade(), said) else { return };
+            if live.account() != account {
+                return window.complain(None, &failure);
+            }
             window.complain(Some(shown.clone()), &failure);
             window.composer.bring_back(Some(shown), text);
         });

@@ -15,7 +15,6 @@ use letschat_commands::text::{self, files};
 use letschat_core::conversation::ConversationId;
 use letschat_core::files::FileState;
 use letschat_core::view::RecentMessage;
-use letschat_protocol::message_id::MessageId;
 use letschat_protocol::printable::Printable;
 use letschat_settings::notify::Notify;
 
@@ -30,6 +29,9 @@ const AT_THE_END: f64 = 40.0;
 
 /// The time after which a list has scrolled.
 const SCROLLED: Duration = Duration::from_millis(200);
+
+/// More entries than the usual window shows.
+const A_SCREEN: usize = 50;
 
 /// The list of messages.
 pub(crate) struct Messages {
@@ -53,10 +55,17 @@ impl Messages {
         let adjustment = scroll.vadjustment();
         adjustment.connect_value_changed({
             let (follows, to_end) = (follows.clone(), to_end.clone());
+            let live = Rc::downgrade(live);
             move |adjustment| {
                 let left = adjustment.upper() - adjustment.page_size() - adjustment.value();
                 follows.replace(left < AT_THE_END);
                 to_end.set_visible(left >= AT_THE_END);
+                if adjustment.value() <= adjustment.lower()
+                    && left >= AT_THE_END
+                    && let Some(live) = live.upgrade()
+                {
+                    load_at_the_top(&live, adjustment);
+                }
             }
         });
         to_end.connect_clicked({
@@ -67,11 +76,22 @@ impl Messages {
     }
 
     /// Shows the entries of a conversation, from its end.
-    pub(crate) fn show(&self, live: &Live, conversation: Option<&ConversationId>) {
-        let model = live.timeline(conversation.cloned()).list().clone();
-        self.list.set_model(Some(&gtk::NoSelection::new(Some(model))));
+    pub(crate) fn show(&self, live: &Rc<Live>, conversation: Option<&ConversationId>) {
+        let timeline = live.timeline(conversation.cloned());
+        self.list.set_model(Some(&gtk::NoSelection::new(Some(timeline.list().clone()))));
         self.follows.replace(true);
         self.follow();
+        // A list that fits on the screen has no end to scroll to.
+        if let Some(with) = conversation.filter(|_| timeline.len() < A_SCREEN) {
+            let (live, with) = (live.clone(), with.clone());
+            let (list, follows) = (self.list.clone(), self.follows.clone());
+            glib::spawn_future_local(async move {
+                live.load_older(&with, None).await;
+                if *follows.borrow() {
+                    go_to_end(&list);
+                }
+            });
+        }
     }
 
     /// Goes to the end if the end was on the screen.
@@ -100,7 +120,8 @@ impl Messages {
 
     /// Goes to the first entry.
     pub(crate) fn go_to_start(&self) {
-        scroll_to(&self.list, 0);
+        let adjustment = self.scroll.vadjustment();
+        adjustment.set_value(adjustment.lower());
     }
 
     /// Scrolls by pages, as the keys of the composer ask.
@@ -111,11 +132,28 @@ impl Messages {
     }
 }
 
+/// Loads older messages, if the top is still what is shown in a moment: a list that is new on the screen begins there.
+fn load_at_the_top(live: &Rc<Live>, adjustment: &gtk::Adjustment) {
+    let (live, adjustment) = (live.clone(), adjustment.clone());
+    glib::timeout_add_local_once(SCROLLED, move || {
+        let Some(with) = live.shown().filter(|_| adjustment.value() <= adjustment.lower()) else {
+            return;
+        };
+        glib::spawn_future_local(async move { live.load_older(&with, None).await });
+    });
+}
+
 fn go_to_end(list: &gtk::ListView) {
     let count = list.model().map_or(0, |model| model.n_items());
-    if let Some(last) = count.checked_sub(1) {
-        scroll_to(list, last);
-    }
+    let Some(last) = count.checked_sub(1) else { return };
+    scroll_to(list, last);
+    // Of an entry that is higher than the window, that brings the beginning.
+    let adjustment = list.vadjustment();
+    glib::idle_add_local_once(move || {
+        if let Some(adjustment) = adjustment {
+            adjustment.set_value(adjustment.upper() - adjustment.page_size());
+        }
+    });
 }
 
 fn scroll_to(list: &gtk::ListView, place: u32) {
@@ -325,11 +363,6 @@ fn factory(live: &Rc<Live>, notify: Rc<RefCell<Notify>>) -> SignalListItemFactor
         }
     });
     factory
-}
-
-/// Finds a message in the conversation's list.
-pub(crate) fn place_of(live: &Live, conversation: &ConversationId, id: MessageId) -> Option<u32> {
-    live.timeline(Some(conversation.clone())).place_of(id)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_commands::appearance::Kind;
+use letschat_commands::command::Role;
 use letschat_commands::failure::Failure;
 use letschat_commands::render;
 use letschat_core::conversation::ConversationId;
@@ -23,8 +24,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_settings::notify::Notify;
 
 use crate::app::App;
-use crate::dialogs;
 use crate::live::{Changes, Live};
+use crate::{dialogs, palette};
 use composer::Composer;
 use conversations::Conversations;
 use messages::Messages;
@@ -60,16 +61,29 @@ pub(crate) struct Window {
     search: Search,
 }
 
-/// The buttons beside a conversation's name.
+/// The buttons beside the program's and a conversation's name.
 struct Heading {
     verify: gtk::Button,
     members: gtk::Button,
     connect: gtk::Button,
+    log_in: gtk::Button,
 }
 
 /// Returns a part of an interface. Its file is compiled in, and the tests build each.
 pub(crate) fn part<T: IsA<glib::Object>>(builder: &gtk::Builder, name: &str) -> T {
     builder.object(name).expect("the compiled interface has its parts")
+}
+
+/// Returns a toast with the beginning of a text.
+pub(crate) fn toast_of(text: &str) -> adw::Toast {
+    let line = messages::printable_lines(text).replace('\n', " ");
+    let mut shown: String = line.chars().take(MAX_TOAST).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    let toast = adw::Toast::new(&glib::markup_escape_text(&shown));
+    toast.set_timeout(TOAST_SECONDS);
+    toast
 }
 
 impl Window {
@@ -82,6 +96,7 @@ impl Window {
             verify: part(&builder, "verify"),
             members: part(&builder, "members"),
             connect: part(&builder, "connect"),
+            log_in: part(&builder, "log_in"),
         };
         let this = Rc::new(Window {
             title: part(&builder, "title"),
@@ -141,6 +156,11 @@ impl Window {
                 }
             }
         ));
+        heading.log_in.connect_clicked(clone!(
+            #[weak(rename_to = this)]
+            self,
+            move |_| palette::open_at(&this, Role::LogIn)
+        ));
         self.window.connect_is_active_notify(clone!(
             #[weak(rename_to = this)]
             self,
@@ -196,14 +216,22 @@ impl Window {
         self.composer.show(&self.live);
     }
 
-    /// Shows a message of a conversation.
-    pub(crate) fn show_message(&self, conversation: ConversationId, id: MessageId) {
-        let place = messages::place_of(&self.live, &conversation, id);
-        self.show(Some(conversation));
-        match place {
-            Some(place) => self.messages.go_to(place),
-            None => self.toast("That message is older than those that are loaded."),
-        }
+    /// Shows a message of a conversation, which may be in the history alone.
+    pub(crate) fn show_message(self: &Rc<Self>, with: ConversationId, id: MessageId) {
+        self.show(Some(with.clone()));
+        let this = self.clone();
+        glib::spawn_future_local(async move {
+            let timeline = this.live.timeline(Some(with.clone()));
+            if timeline.place_of(id).is_none() {
+                this.live.load_older(&with, Some(id)).await;
+            }
+            match timeline.place_of(id) {
+                // The user may have gone elsewhere.
+                _ if this.live.shown() != Some(with) => {}
+                Some(place) => this.messages.go_to(place),
+                None => this.toast("That message is too old to be shown among the others."),
+            }
+        });
     }
 
     /// Shows the conversation above or below the shown one in the list.
@@ -236,6 +264,8 @@ impl Window {
 
     fn refresh_state(&self) {
         self.title.set_subtitle(&self.status());
+        let has_account = self.live.read(|view| view.session.username.is_some());
+        self.heading.log_in.set_visible(!has_account);
         self.people.refresh(&self.live);
         self.requests.refresh(&self.live);
         self.transfers.refresh(&self.live);
@@ -288,13 +318,7 @@ impl Window {
 
     /// Shows the beginning of a text for some seconds, in place of the one before.
     pub(crate) fn toast(&self, text: &str) {
-        let line = messages::printable_lines(text).replace('\n', " ");
-        let mut shown: String = line.chars().take(MAX_TOAST).collect();
-        if shown.len() < line.len() {
-            shown.push('…');
-        }
-        let toast = adw::Toast::new(&glib::markup_escape_text(&shown));
-        toast.set_timeout(TOAST_SECONDS);
+        let toast = toast_of(text);
         if let Some(before) = self.toast.replace(Some(toast.clone())) {
             before.dismiss();
         }

@@ -8,7 +8,7 @@ use adw::prelude::*;
 use letschat_commands::render;
 use letschat_core::conversation::ConversationId;
 use letschat_core::history::{HistoryAction, Words};
-use letschat_core::session::{Reply, Request};
+use letschat_core::session::Reply;
 use letschat_protocol::message_id::MessageId;
 
 use super::messages::printable_lines;
@@ -83,10 +83,11 @@ impl Search {
         let mut found: BTreeSet<Hit> = in_view(window.live(), &words).into_iter().collect();
         self.show(window, &found);
         let (weak, text) = (Rc::downgrade(window), text.to_owned());
-        let search = window.live().ask_history(HistoryAction::Search(text.clone()));
+        let live = window.live().clone();
         glib::spawn_future_local(async move {
+            let search = live.ask_history(HistoryAction::Search(text.clone())).await;
             // Without a history there are the messages of this run.
-            let Ok(Reply::Found { messages, .. }) = search.await else { return };
+            let Ok(Reply::Found { messages, .. }) = search else { return };
             let Some(window) = weak.upgrade() else { return };
             if window.search.entry.text() != text {
                 return;
@@ -146,14 +147,4 @@ fn in_view(live: &Live, words: &Words) -> Vec<Hit> {
         });
         all.collect()
     })
-}
-
-impl Live {
-    /// Does something about the history.
-    fn ask_history(
-        &self,
-        action: HistoryAction,
-    ) -> impl Future<Output = Result<Reply, letschat_core::failure::Failure>> + use<> {
-        self.client().request(Request::History(action))
-    }
 }

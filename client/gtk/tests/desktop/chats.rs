@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::kit::App;
 
+/// The long messages of which only the last ones are loaded at a start.
+const LONG_TEXTS: usize = 120;
+
 #[test]
 fn chat_is_approved_by_a_click() {
     let server = TestServer::start(&[]);
@@ -103,6 +106,37 @@ fn history_is_there_after_a_restart() {
     let app = App::start_again("history-again", &server, app.close(), &["--history"]);
     app.open("bob");
     app.wait("label", "remember the milk");
+}
+
+#[test]
+fn older_messages_come_from_the_history() {
+    let server = TestServer::start(&[]);
+    let mut app = App::start("older", &server, &["--history"]);
+    app.sign_up("alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    // The window loads half a megabyte of texts at its start.
+    bob.ok("say", json!({"to": "alice", "text": "remember the milk"}));
+    for number in 0..LONG_TEXTS {
+        let text = format!("{number}: {}", "tea ".repeat(1_500));
+        bob.ok("say", json!({"to": "alice", "text": text}));
+    }
+    bob.ok("say", json!({"to": "alice", "text": "this is the last"}));
+    app.wait_label("bob: this is the last");
+    let app = App::start_again("older-again", &server, app.close(), &["--history"]);
+    app.open("bob");
+    app.wait("label", "this is the last");
+    app.desktop.press(&["ctrl+f"]);
+    app.wait("search box", "Search all messages").write("milk");
+    app.click_row("remember the milk");
+    app.wait("label", "remember the milk");
+    // Another start, and by the keyboard.
+    let mut app = App::start_again("older-by-key", &server, app.close(), &["--history"]);
+    app.open("bob");
+    app.wait("label", "this is the last");
+    app.focus("Let's Chat");
+    app.press_until("ctrl+Home", "remember the milk");
+    app.picture("top");
 }
 
 #[test]

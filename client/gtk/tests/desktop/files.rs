@@ -51,6 +51,27 @@ fn file_is_dropped_into_a_conversation() {
 }
 
 #[test]
+fn file_is_chosen_in_the_dialog_of_the_desktop() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("chosen", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    app.open("bob");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bun.txt");
+    std::fs::write(&path, "Raisins\n").unwrap();
+    app.click("Send a file");
+    app.wait_window("Send a file to bob");
+    app.focus("Send a file to bob");
+    // A slash begins the path of a file there.
+    app.desktop.move_as(&["type", "--delay", "20", path.to_str().unwrap()]);
+    app.picture("path");
+    app.desktop.press(&["Return"]);
+    let offered = bob.wait_event("file_offered");
+    assert_eq!(offered["name"], "bun.txt", "{offered}");
+}
+
+#[test]
 fn transfer_is_shown_with_a_bar_and_can_be_stopped() {
     let server = TestServer::start(&[]);
     let mut app = App::join("progress", &server, "alice");

@@ -1,9 +1,14 @@
 //! The assistant of the first run.
 
 use letschat_tests::client::TestClient;
+use letschat_tests::network::Network;
 use letschat_tests::server::TestServer;
 
 use crate::kit::{App, PASSWORD};
+
+/// The field for the name in the command that logs in.
+const LOGIN_NAME: &str =
+    "username: the account; not needed if this machine has one alone (may be left out)";
 
 /// Returns the words of the title of a window that is logged in.
 fn here(server: &TestServer) -> String {
@@ -74,4 +79,102 @@ fn setting_is_saved_for_the_next_start() {
     app.wait("switch", "Keep messages").click();
     let file = app.folder().join(".config/letschat/settings.toml");
     app.wait_file(&file, "history = true");
+}
+
+#[test]
+fn server_that_announces_itself_is_offered() {
+    let test = "server_that_announces_itself_is_offered";
+    let Some(network) = Network::of(2, test) else { return };
+    let address = Network::address(1);
+    let flags = ["--listen", &address, "--announce"];
+    let server = TestServer::start_by(&network.by(1), &flags);
+    server.wait_log("announced on the local network as ");
+    let mut app = App::start_by("found", tempfile::tempdir().unwrap(), &network.by(2), &[]);
+    app.wait_label("Found on the local network:");
+    app.picture("servers");
+    app.point_at(&app.wait("label", &server.address.to_string()));
+    app.click("Continue");
+    app.wait_label(&format!("{} has the key", server.address));
+    app.sign_up("alice");
+    app.wait_label(&here(&server));
+}
+
+#[test]
+fn another_server_can_be_chosen_before_there_is_an_account() {
+    let [first, second] = [(); 2].map(|()| TestServer::start(&[]));
+    let app = App::start("another-server", &first, &[]);
+    app.wait_label(&format!("{} has the key", first.address));
+    app.click("Another server");
+    app.wait("text box", "Address of the server").write(&second.location());
+    app.click("Continue");
+    app.wait_label(&format!("{} has the key", second.address));
+    app.sign_up("alice");
+    app.wait_label(&here(&second));
+}
+
+#[test]
+fn login_is_offered_while_nobody_is_logged_in() {
+    let server = TestServer::start(&[]);
+    TestClient::join(&server, "alice").quits();
+    let mut app = App::start("log-in-later", &server, &["--no-login"]);
+    app.click("Log in…");
+    app.wait_window("Commands");
+    app.wait("text box", LOGIN_NAME).write("alice");
+    app.click("Run");
+    // Another machine has the key of the account, so that its password is asked for.
+    app.wait_window("Password");
+    app.picture("password");
+    let question = "Password (empty: log in by this machine's key)";
+    app.wait("text box", question).write(PASSWORD);
+    app.click_in("Password", "Continue");
+    app.wait_label(&here(&server));
+    app.wait_gone("button", "Log in…");
+}
+
+#[test]
+fn second_start_shows_the_window_of_the_first() {
+    let server = TestServer::start(&[]);
+    let app = App::join("second-start", &server, "alice");
+    app.start_beside(&["--server", &server.location()]);
+    app.say("/whoami");
+    app.wait_label(&here(&server));
+    drop(app);
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_in_a_dialog() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".config/letschat");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("settings.toml"), "server = [").unwrap();
+    let mut app = App::start_in_home("wrong-settings", home, &[]);
+    app.wait_window("Let's Chat can't go on");
+    app.wait_label("settings.toml is not TOML at line 1");
+    app.picture("dialog");
+    app.click("Close");
+    assert_eq!(app.exit_code(), 2);
+}
+
+#[test]
+fn setting_that_can_not_be_taken_is_told_beside_it() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("wrong-setting", &server, "alice");
+    app.desktop.press(&["ctrl+comma"]);
+    app.wait_window("Settings");
+    app.focus("Settings");
+    let days = "Days for which they are kept (empty: without end)";
+    app.point_at(&app.wait("text box", days));
+    app.desktop.move_as(&["type", "many"]);
+    app.desktop.press(&["Return"]);
+    app.wait_label("Days are a number from 1 to 36500.");
+    app.picture("days");
+}
+
+#[test]
+fn window_follows_the_desktop_into_the_dark() {
+    let server = TestServer::start(&[]);
+    let app = App::join("colours", &server, "alice");
+    app.wait_brightness("light window", |mean| mean > 180);
+    app.desktop.colours.prefer_dark(true);
+    app.wait_brightness("dark window", |mean| mean < 80);
 }

@@ -33,13 +33,14 @@ pub(crate) struct Look {
     pub(crate) is_dark: bool,
 }
 
-impl Look {
-    fn admit(self, command: &mut Command) {
-        command.env("GDK_SCALE", self.scale.to_string());
-        if self.is_dark {
-            command.env("ADW_DEBUG_COLOR_SCHEME", "prefer-dark");
-        }
-    }
+const PROGRAM: &str = env!("CARGO_BIN_EXE_letschat-gtk");
+
+/// Returns the command that starts the program by another one.
+fn command_by(by: &[String]) -> Command {
+    let words = [by, &[PROGRAM.to_owned()]].concat();
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }
 
 /// The look of most tests.
@@ -86,10 +87,11 @@ impl App {
     fn start_in(test: &'static str, data: TempDir, flags: &[&str], look: Look) -> App {
         let desktop = Desktop::start();
         let bus = reader::bus(&desktop);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-gtk"));
+        let mut command = Command::new(PROGRAM);
         without_settings(&mut command);
         desktop.admit(&mut command);
-        look.admit(&mut command);
+        desktop.colours.prefer_dark(look.is_dark);
+        command.env("GDK_SCALE", look.scale.to_string());
         command.env("HOME", data.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
         command.args(["--peer-port", "0", "--data"]).arg(data.path().join("data")).args(flags);
         App { scale: look.scale, ..App::run(test, data, desktop, bus, &mut command) }
@@ -97,9 +99,19 @@ impl App {
 
     /// Starts the program in a home of its own, with a settings file that may not be there yet.
     pub(crate) fn start_in_home(test: &'static str, home: TempDir, flags: &[&str]) -> App {
+        App::start_by(test, home, &[], flags)
+    }
+
+    /// Starts the program in a home of its own by another one, which becomes it.
+    pub(crate) fn start_by(
+        test: &'static str,
+        home: TempDir,
+        by: &[String],
+        flags: &[&str],
+    ) -> App {
         let desktop = Desktop::start();
         let bus = reader::bus(&desktop);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_letschat-gtk"));
+        let mut command = command_by(by);
         without_settings(&mut command);
         command.env_remove("LETSCHAT_CONFIG");
         desktop.admit(&mut command);
@@ -119,6 +131,45 @@ impl App {
         App { desktop, data, running, bus, test, pictures: 0, scale: 1 }
     }
 
+    /// Starts the program a second time, on the same desktop and with the same data, and waits for its end.
+    pub(crate) fn start_beside(&self, flags: &[&str]) {
+        let mut command = Command::new(PROGRAM);
+        without_settings(&mut command);
+        self.desktop.admit(&mut command);
+        command.args(["--peer-port", "0", "--data"]).arg(self.data.path().join("data")).args(flags);
+        let mut second = Running::start(&mut command);
+        assert_eq!(second.exit_code(), 0, "{}", second.errors());
+    }
+
+    /// Waits for the end of the program, and returns its status.
+    pub(crate) fn exit_code(&mut self) -> i32 {
+        self.running.exit_code()
+    }
+
+    /// Waits until the window is as bright as this asks.
+    pub(crate) fn wait_brightness(&self, wanted: &str, fits: impl Fn(u64) -> bool) {
+        let [width, height] = WINDOW.map(|points| points as usize);
+        self.wait_until(wanted, |_| fits(self.desktop.brightness(width, height)).then_some(()));
+    }
+
+    /// Presses a key until a label has exactly these words.
+    pub(crate) fn press_until(&self, key: &str, words: &str) {
+        self.wait_until(&format!("label {words:?}"), |all| {
+            let is_there = all.iter().any(|one| one.is_called("label", words));
+            if !is_there {
+                self.desktop.press(&[key]);
+            }
+            is_there.then_some(())
+        });
+    }
+
+    /// Gives the keyboard to the window with this title: there is no window manager that would do it.
+    pub(crate) fn focus(&self, title: &str) {
+        let title = format!("^{title}$");
+        let search = ["search", "--sync", "--onlyvisible", "--name", &title];
+        self.desktop.move_as(&[&search[..], &["windowfocus"]].concat());
+    }
+
     /// Starts the program, and signs up.
     pub(crate) fn join(test: &'static str, server: &TestServer, name: &str) -> App {
         let app = App::start(test, server, &[]);
@@ -133,9 +184,7 @@ impl App {
         self.wait("text box", "The same password again").write(PASSWORD);
         self.click("Create the account");
         self.wait("list", "Conversations");
-        // There is no window manager that would give it the focus.
-        let name = ["search", "--sync", "--onlyvisible", "--name", "^Let's Chat$"];
-        self.desktop.move_as(&[&name[..], &["windowfocus"]].concat());
+        self.focus("Let's Chat");
     }
 
     /// Returns the program, once it has told of itself.
@@ -246,7 +295,7 @@ impl App {
 
     /// Drags a file from another program's window into the messages. That program has to live until the file was taken.
     pub(crate) fn drag_to_messages(&self, file: &Path) -> Running {
-        let programs = Path::new(env!("CARGO_BIN_EXE_letschat-gtk")).parent().unwrap();
+        let programs = Path::new(PROGRAM).parent().unwrap();
         // It is there already, unless this suite runs alone.
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--workspace", "--example", "drag"]);

@@ -7,6 +7,7 @@ use gtk::gdk_pixbuf::{Colorspace, Pixbuf};
 use gtk::glib::Bytes;
 use letschat_tests::desktop::{Desktop as Screen, Picture};
 
+use super::colours::Colours;
 use super::notifications::{self, Shown};
 
 /// A desktop for one test.
@@ -14,6 +15,8 @@ pub(crate) struct Desktop {
     screen: Screen,
     /// The notifications that programs have sent.
     pub(crate) notifications: Shown,
+    /// The wish for light or dark.
+    pub(crate) colours: Colours,
 }
 
 impl Deref for Desktop {
@@ -28,7 +31,16 @@ impl Desktop {
     pub(crate) fn start() -> Desktop {
         let screen = Screen::start();
         let notifications = notifications::take(screen.bus());
-        Desktop { screen, notifications }
+        let colours = Colours::tell(screen.bus());
+        Desktop { screen, notifications, colours }
+    }
+
+    /// Returns the mean brightness of the upper left part of the screen, from 0 to 255.
+    pub(crate) fn brightness(&self, width: usize, height: usize) -> u64 {
+        let Picture { width: all, pixels, .. } = self.screen.picture();
+        let rows = pixels.chunks(all * 3).take(height);
+        let bytes = rows.flat_map(|row| &row[..width * 3]);
+        bytes.map(|byte| u64::from(*byte)).sum::<u64>() / (width * height * 3) as u64
     }
 
     /// Keeps a picture of the upper left part of the screen.
