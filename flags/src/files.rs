@@ -82,8 +82,10 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Fails if the file or the temporary one beside it, whose name ends in `.new`, can't be written.
+/// Fails if the file or the temporary one beside it, whose name ends in `.new`, can't be written. A device such as
+/// `/dev/null` is no file: a user with all rights would replace the device itself.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    refuse_irregular(path)?;
     let unfinished = path.with_added_extension("new");
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -263,6 +265,15 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn device_is_not_replaced_by_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        mkfifoat(CWD, &path, Mode::RUSR).unwrap();
+        assert!(write_private(&path, b"content").is_err());
+        assert!(!fs::metadata(&path).unwrap().is_file());
     }
 
     #[test]

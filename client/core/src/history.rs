@@ -79,6 +79,8 @@ pub struct Older {
     pub back_to: Option<MessageId>,
     /// The most messages.
     pub most: usize,
+    /// The most bytes of their texts.
+    pub most_bytes: usize,
 }
 
 /// The reason for which an action about the history failed.

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::rc::Rc;
 
 use adw::gio;
@@ -16,14 +17,14 @@ use letschat_core::session::Request;
 use letschat_engine::address::ServerAddress;
 use letschat_engine::client::{Config, Ended};
 use letschat_flags::{clock, output};
-use letschat_protocol::printable::Printable;
 use letschat_protocol::username::Username;
 use letschat_settings::file;
 use letschat_settings::notify::Notify;
 
 use crate::dialogs;
 use crate::live::{Changes, Channels, Live, Setting};
-use crate::options::{Options, settings_place};
+use crate::notification::for_desktop;
+use crate::options::Options;
 use crate::palette;
 use crate::preferences;
 use crate::setup;
@@ -36,9 +37,6 @@ pub(crate) const ID: &str = "net.letschat.Gtk";
 
 /// The least time between two notifications of messages.
 const NOTIFIED_EVERY_MS: u64 = 1_000;
-
-/// The longest text of a notification, in characters.
-const MAX_NOTIFICATION: usize = 200;
 
 /// Something that the user does by a key or a menu.
 pub(crate) struct UserAction {
@@ -105,6 +103,8 @@ pub(crate) struct App {
     is_started: Rc<Cell<bool>>,
     /// True once the program is ending.
     is_ending: Rc<Cell<bool>>,
+    /// True if the user has started it again since then.
+    is_wanted_again: Rc<Cell<bool>>,
     /// The settings, once they were opened.
     settings: Rc<RefCell<Option<adw::Window>>>,
     /// The time of the last notification of a message, on the boot clock.
@@ -127,6 +127,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
         live: Rc::default(),
         is_started: Rc::default(),
         is_ending: Rc::default(),
+        is_wanted_again: Rc::default(),
         settings: Rc::default(),
         notified_ms: Rc::default(),
     };
@@ -140,9 +141,12 @@ pub(crate) fn run(options: Options) -> ExitCode {
         app,
         move |_| app.activate()
     ));
-    let ending = app.clone();
+    let (ending, is_wanted_again) = (app.clone(), app.is_wanted_again.clone());
     glib::spawn_future_local(async move { ending.end_on_signals().await });
     let status = application.run_with_args::<&str>(&[]);
+    if is_wanted_again.get() {
+        return start_anew();
+    }
     if status == glib::ExitCode::SUCCESS { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -157,6 +161,17 @@ fn id(options: &Options) -> String {
             format!("{ID}.Data{:x}", hasher.finish())
         }
     }
+}
+
+/// Becomes the program as it was started, with the settings as they are now.
+fn start_anew() -> ExitCode {
+    let program = std::env::current_exe();
+    let started =
+        program.map(|program| Command::new(program).args(std::env::args_os().skip(1)).exec());
+    // It returns only if it fails.
+    let (Ok(error) | Err(error)) = started;
+    output::complain("letschat-gtk", format!("it can't be started again: {error}"));
+    ExitCode::FAILURE
 }
 
 impl App {
@@ -218,7 +233,7 @@ impl App {
             let conversation = target.and_then(glib::Variant::str).and_then(|id| id.parse().ok());
             app.with_window(|window| {
                 if conversation.is_some() {
-                    window.show(conversation);
+                    window.go_to(conversation);
                 }
                 window.widget().present();
             });
@@ -237,8 +252,7 @@ impl App {
 
     fn activate(&self) {
         if self.is_ending.get() {
-            // The user has started it again meanwhile.
-            return self.is_started.set(false);
+            return self.is_wanted_again.set(true);
         }
         if let Some(window) = self.application.active_window() {
             return window.present();
@@ -300,14 +314,17 @@ impl App {
                 // The assistant goes on with another server.
                 _ if !app.has(&running) => {}
                 Ended::Failed => app.fail("The client has ended because of a fault of its own."),
-                _ => app.end(),
+                _ => app.application.quit(),
             }
         });
         glib::spawn_future_local(dialogs::answer(self.application.clone(), questions));
         if let Some(heard) = heard {
-            let live = live.clone();
+            // The client has the other end of the channel.
+            let live = Rc::downgrade(&live);
             glib::spawn_future_local(async move {
-                while let Ok((plugin, said)) = heard.recv().await {
+                while let Ok((plugin, said)) = heard.recv().await
+                    && let Some(live) = live.upgrade()
+                {
                     live.hear(&plugin, said);
                 }
             });
@@ -350,7 +367,8 @@ impl App {
                 && !is_seen
                 && self.may_notify(event)
             {
-                self.notify_desktop(&notification, conversation);
+                let (id, shown) = for_desktop(&notification, conversation.as_ref());
+                self.application.send_notification(Some(&id), &shown);
             }
         }
     }
@@ -364,22 +382,6 @@ impl App {
             self.notified_ms.set(now_ms);
         }
         is_due
-    }
-
-    fn notify_desktop(
-        &self,
-        notification: &letschat_settings::notify::Notification,
-        conversation: Option<ConversationId>,
-    ) {
-        let shown = gio::Notification::new(notification.from.as_str());
-        let body = notification.text.as_deref().filter(|text| !text.is_empty());
-        let body = body.unwrap_or("There is something new for you.");
-        shown.set_body(Some(&without_markup(body)));
-        let target = conversation.as_ref().map(ToString::to_string).unwrap_or_default();
-        shown.set_default_action_and_target_value("app.show", Some(&target.to_variant()));
-        // A later one of the same conversation, or of the same person's requests, replaces it.
-        let id = conversation.map_or_else(|| format!("request {}", notification.from), |_| target);
-        self.application.send_notification(Some(&id), &shown);
     }
 
     /// Ends the program in order at SIGHUP, SIGINT and SIGTERM.
@@ -406,29 +408,18 @@ impl App {
         live.client().finished().await;
     }
 
-    /// Ends the program after its client, or begins again if the user has started it meanwhile.
-    fn end(&self) {
-        if self.is_started.get() {
-            return self.application.quit();
-        }
-        self.live.replace(None);
-        self.settings.replace(None);
-        if let Some(window) = self.window.replace(None) {
-            window.widget().destroy();
-        }
-        self.is_ending.set(false);
-        self.activate();
-    }
-
     /// Says goodbye to everybody and ends the program.
     fn quit(&self) {
         self.is_ending.set(true);
         let Some(live) = self.live.borrow().clone() else { return self.application.quit() };
-        if let Some(window) = self.window.borrow().as_ref() {
-            window.widget().set_visible(false);
-        }
-        // The end of the events ends the program.
-        glib::spawn_future_local(async move { live.ask(Request::Quit).await });
+        self.application.windows().iter().for_each(|window| window.set_visible(false));
+        let application = self.application.clone();
+        glib::spawn_future_local(async move {
+            // The end of the events ends the program, unless the client has ended before.
+            if live.ask(Request::Quit).await.is_err() {
+                application.quit();
+            }
+        });
     }
 
     /// Lets the plugins write what they keep.
@@ -446,29 +437,20 @@ impl App {
         trouble::show(&self.application, why);
     }
 
-    /// Remembers the server that the user has named, if there is no settings file.
+    /// Remembers the server that the user has named.
     pub(crate) fn remember(&self, server: &ServerAddress) {
-        let place = settings_place().defaults.into_iter().next();
-        if let (Some(place), None) = (place, &self.options.client.config)
-            && *server != ServerAddress::on_this_machine()
-        {
-            // An existing file is the user's own.
-            let _ = file::begin(&place, server);
+        let Some(path) = self.options.settings_file() else { return };
+        // A new file also says what can be set there.
+        let begun = match *server == ServerAddress::on_this_machine() {
+            true if !path.exists() => return,
+            _ => file::begin(&path, server),
+        };
+        let server = file::with_key(server);
+        let kept = begun.or_else(|_| file::change(&path, &[("server", Some(server.into()))]));
+        if let Err(error) = kept {
+            output::complain("letschat-gtk", format!("the server is not remembered: {error}"));
         }
     }
-}
-
-/// Returns a text for a notification. Its `<`, `>` and `&` are replaced by similar signs: some desktops parse markup in it, and
-/// others show what is escaped for those.
-fn without_markup(text: &str) -> String {
-    let text = Printable(text).to_string();
-    let similar = text.chars().take(MAX_NOTIFICATION).map(|c| match c {
-        '<' => '‹',
-        '>' => '›',
-        '&' => '＆',
-        c => c,
-    });
-    similar.collect()
 }
 
 /// Returns the conversation of a message.
@@ -479,17 +461,5 @@ fn conversation_of(event: &Event) -> Option<ConversationId> {
         }
         Event::FileOffered { file, .. } => Some(file.conversation.clone()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn notification_has_no_markup() {
-        let text = without_markup("<a href='x'>tea</a> & cake\nmore");
-        assert_eq!(text, "‹a href='x'›tea‹/a› ＆ cake\\nmore");
-        assert_eq!(without_markup(&"x".repeat(300)).len(), MAX_NOTIFICATION);
     }
 }

@@ -2,6 +2,7 @@
 
 use letschat_commands::command::{Call, Command, Prepared, Rejection, Role, parse_object};
 use letschat_commands::failure::Failure;
+use letschat_commands::passwords::PASSWORD;
 use letschat_core::codes::FailureCode;
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::{Reply, Request};
@@ -9,6 +10,9 @@ use letschat_protocol::username::Username;
 use serde_json::{Map, Value};
 
 use crate::live::Live;
+
+/// The name of an account, as the commands take it.
+pub(crate) const USERNAME: &str = "username";
 
 impl Live {
     /// Runs the command of a role with these arguments.
@@ -66,6 +70,21 @@ impl Live {
     /// Logs in by key or by the password file, without a question.
     pub(crate) async fn log_in(&self, username: &Username) -> Result<Reply, Failure> {
         self.dispatcher().run(Prepared::login(username.as_str())).await
+    }
+
+    /// Logs in by a password, or by key if it is empty.
+    pub(crate) async fn log_in_as(
+        &self,
+        username: &str,
+        password: String,
+    ) -> Result<Reply, Failure> {
+        match username.parse() {
+            Ok(name) if password.is_empty() => self.log_in(&name).await,
+            _ => {
+                let arguments = [(USERNAME, username.to_owned()), (PASSWORD.name, password)];
+                self.run_role(Role::LogIn, arguments).await
+            }
+        }
     }
 
     /// Runs a request.

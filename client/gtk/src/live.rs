@@ -20,12 +20,12 @@ use letschat_commands::file_access::FileAccess;
 use letschat_commands::passwords::{Ask, Passwords};
 use letschat_commands::render;
 use letschat_core::codes::NoticeCode;
-use letschat_core::conversation::ConversationId;
+use letschat_core::conversation::{ConversationId, MessageState};
 use letschat_core::event::{Event, KeyState};
 use letschat_core::files::FileState;
 use letschat_core::history::HistoryMessage;
 use letschat_core::session::Request;
-use letschat_core::view::{LinkState, RecentMessage, View};
+use letschat_core::view::{LinkState, View};
 use letschat_engine::Client;
 use letschat_engine::client::Config;
 use letschat_engine::events::{Events, Told};
@@ -270,7 +270,7 @@ impl Live {
             }
             _ => {}
         }
-        let note = self.read(|view| note(&event, view));
+        let note = self.read(|view| note(&event, view)).filter(|_| !self.has_mark_of(&event));
         if let Some((conversation, kind, text)) = note {
             if conversation.is_none() && matches!(kind, Kind::Warning | Kind::Request) {
                 changes.warnings.push(text.clone());
@@ -279,6 +279,13 @@ impl Live {
             let time_ms = clock::now().wall_ms;
             new.entry(conversation).or_default().push((time_ms, Body::Note(kind, text)));
         }
+    }
+
+    /// Returns true if the mark at a message says the same as the event. Bad news is told in words too.
+    fn has_mark_of(&self, event: &Event) -> bool {
+        let Event::MessageState { conversation, id, state, .. } = event else { return false };
+        let is_bad = matches!(state, MessageState::Failed | MessageState::Expired);
+        !is_bad && self.timeline(Some(conversation.clone())).place_of(*id).is_some()
     }
 
     /// Adds entries to their conversations.
@@ -300,17 +307,9 @@ impl Live {
         }
     }
 
-    /// Adds messages of the history, which are older than those that have come.
-    fn remember(&self, messages: &[HistoryMessage]) {
-        let mut by_conversation: BTreeMap<&ConversationId, Vec<RecentMessage>> = BTreeMap::new();
-        for HistoryMessage { conversation, message } in messages {
-            by_conversation.entry(conversation).or_default().push(message.clone());
-        }
-        for (conversation, messages) in by_conversation {
-            self.timeline(Some(conversation.clone())).prepend(&messages);
-        }
-        // It has been opened just now.
-        self.timelines.borrow().values().for_each(|timeline| timeline.end_loading(false));
+    /// Does something with each timeline.
+    pub(crate) fn for_each_timeline(&self, act: impl FnMut(&Timeline)) {
+        self.timelines.borrow().values().for_each(act);
     }
 
     fn forget_conversations(&self) {
@@ -381,6 +380,11 @@ impl Live {
     /// Returns the open account.
     pub(crate) fn account(&self) -> Option<Username> {
         self.view.borrow().account.clone()
+    }
+
+    /// Returns true if there is a direct chat with somebody.
+    pub(crate) fn has_chat(&self, who: &Username) -> bool {
+        self.view.borrow().session.chats.contains_key(who)
     }
 
     /// Returns the entries of a conversation, or the client's own notes.

@@ -7,6 +7,7 @@
 //! * [`style`] – the style, with the colours of people
 //! * [`live`] – a running client, and the task that takes its events
 //! * [`history`] – searches in the history, and older messages of it
+//! * [`notification`] – notifications as the desktop shows them
 //! * [`timeline`] – the entries of a conversation
 //! * [`window`] – the window and its parts
 //! * [`palette`] – every command, with its parameters as fields
@@ -24,6 +25,7 @@ mod commands;
 mod dialogs;
 mod history;
 mod live;
+mod notification;
 mod options;
 mod palette;
 mod preferences;

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_commands::arguments::{Kind, Parameter};
-use letschat_commands::command::{Command, Role};
+use letschat_commands::command::Command;
 use letschat_commands::commands::TABLE;
 use letschat_commands::extension::{AddedCommand, Extension as _};
 use letschat_commands::failure::Failure;
@@ -125,21 +125,6 @@ impl Form {
     }
 }
 
-/// Opens the list of commands.
-pub(crate) fn open(window: &Rc<Window>) {
-    Palette::open(window);
-}
-
-/// Opens the list at the command with a role.
-pub(crate) fn open_at(window: &Rc<Window>, role: Role) {
-    let palette = Palette::open(window);
-    let wanted = Command::of(role).name;
-    let place = palette.entries.iter().position(|entry| entry.name() == wanted);
-    let row = place.and_then(|place| palette.list.row_at_index(i32::try_from(place).ok()?));
-    palette.list.select_row(row.as_ref());
-    palette.form.child_focus(gtk::DirectionType::TabForward);
-}
-
 /// The list of commands, and the form of the chosen one.
 struct Palette {
     entries: Vec<Entry>,
@@ -151,8 +136,13 @@ struct Palette {
     window: Weak<Window>,
 }
 
+/// Opens the list of commands.
+pub(crate) fn open(window: &Rc<Window>) {
+    Palette::open(window);
+}
+
 impl Palette {
-    fn open(window: &Rc<Window>) -> Rc<Palette> {
+    fn open(window: &Rc<Window>) {
         let search: gtk::SearchEntry = named("Find a command");
         search.set_placeholder_text(Some("Find a command"));
         let list: gtk::ListBox = named("Commands");
@@ -172,7 +162,8 @@ impl Palette {
         palette.connect_search(&search);
         palette.list.select_row(palette.list.row_at_index(0).as_ref());
         search.grab_focus();
-        palette
+        // It lives as long as its dialog.
+        dialog.connect_destroy(move |_| _ = &palette);
     }
 
     fn entry_of(&self, row: &gtk::ListBoxRow) -> Option<&Entry> {
@@ -188,12 +179,11 @@ impl Palette {
             self.list.append(&row);
         }
         self.list.connect_row_selected(clone!(
-            #[strong(rename_to = palette)]
+            #[weak(rename_to = palette)]
             self,
-            move |_, row| {
-                if let Some(entry) = row.and_then(|row| palette.entry_of(row)) {
-                    palette.fill(entry);
-                }
+            move |_, row| match row.and_then(|row| palette.entry_of(row)) {
+                Some(entry) => palette.fill(entry),
+                None => palette.clear("No command has these words."),
             }
         ));
         self.list.set_filter_func(clone!(
@@ -237,13 +227,21 @@ impl Palette {
         });
     }
 
-    /// Fills the form for a command.
-    fn fill(&self, entry: &Entry) {
+    /// Leaves only a sentence in the form.
+    fn clear(&self, text: &str) {
+        if let Some(dialog) = self.dialog.upgrade() {
+            dialog.set_default_widget(None::<&gtk::Widget>);
+        }
         while let Some(old) = self.form.first_child() {
             self.form.remove(&old);
         }
-        self.form.append(&label(entry.name(), "title-2"));
-        self.form.append(&label(entry.summary(), "body"));
+        self.form.append(&label(text, "body"));
+    }
+
+    /// Fills the form for a command.
+    fn fill(&self, entry: &Entry) {
+        self.clear(entry.summary());
+        self.form.prepend(&label(entry.name(), "title-2"));
         if !entry.note().is_empty() {
             self.form.append(&label(entry.note(), "dim-label"));
         }

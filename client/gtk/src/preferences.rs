@@ -1,6 +1,9 @@
 //! The settings, which are those of the file that all clients share.
 
-use adw::glib;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_engine::address::ServerAddress;
 use letschat_protocol::devices::DeviceName;
@@ -87,7 +90,7 @@ impl Settings {
             let words = text.split(',').map(|word| word.trim().to_owned());
             settings.app.notify().borrow_mut().words =
                 words.filter(|word| !word.is_empty()).collect();
-            settings.save("highlight", text_or_usual(text));
+            settings.save("highlight", text_or_usual(text))
         });
         group
     }
@@ -106,14 +109,14 @@ impl Settings {
         add_entry(&group, title, &days, move |text| match text.parse::<u16>() {
             _ if text.is_empty() => settings.save("history-days", Wanted::Usual),
             Ok(days) if (1..=MAX_DAYS).contains(&days) => {
-                settings.save("history-days", Wanted::Number(days.into()));
+                settings.save("history-days", Wanted::Number(days.into()))
             }
             _ => settings.say(&format!("Days are a number from 1 to {MAX_DAYS}.")),
         });
         let folder = flags.downloads().map(|folder| folder.display().to_string());
         let settings = self.clone();
         add_entry(&group, "Folder for received files", &folder.unwrap_or_default(), move |text| {
-            settings.save("downloads", text_or_usual(text));
+            settings.save("downloads", text_or_usual(text))
         });
         group
     }
@@ -125,7 +128,7 @@ impl Settings {
         let settings = self.clone();
         add_entry(&group, "Server", &server, move |text| match text.parse::<ServerAddress>() {
             Err(error) if !text.is_empty() => {
-                settings.say(&format!("That is no address of a server: {error}."));
+                settings.say(&format!("That is no address of a server: {error}."))
             }
             _ => settings.save("server", text_or_usual(text)),
         });
@@ -134,7 +137,7 @@ impl Settings {
         let title = "Name of this device, for your other devices";
         add_entry(&group, title, &name, move |text| match text.parse::<DeviceName>() {
             Err(error) if !text.is_empty() => {
-                settings.say(&format!("That can't be the name of a device: {error}."));
+                settings.say(&format!("That can't be the name of a device: {error}."))
             }
             _ => settings.save("device-name", text_or_usual(text)),
         });
@@ -147,7 +150,8 @@ impl Settings {
         group
     }
 
-    fn save(&self, key: &str, wanted: Wanted) {
+    /// Saves a value. If that is not possible, the user is told, and it returns false.
+    fn save(&self, key: &str, wanted: Wanted) -> bool {
         let Some(path) = self.app.options().settings_file() else {
             return self.say("This user has no folder for settings.");
         };
@@ -157,15 +161,20 @@ impl Settings {
             Wanted::Number(number) => Some(number.into()),
             Wanted::Usual => None,
         };
-        if let Err(error) = file::change(&path, &[(key, value)]) {
-            self.say(&format!("The settings can't be saved in {}: {error}.", path.display()));
+        match file::change(&path, &[(key, value)]) {
+            Ok(()) => true,
+            Err(error) => {
+                self.say(&format!("The settings can't be saved in {}: {error}.", path.display()))
+            }
         }
     }
 
-    fn say(&self, text: &str) {
+    /// Tells the user why a value is not saved. Returns false.
+    fn say(&self, text: &str) -> bool {
         if let Some(toasts) = self.toasts.upgrade() {
             toasts.add_toast(toast_of(text));
         }
+        false
     }
 }
 
@@ -189,16 +198,33 @@ fn add_switch(
     switch.connect_active_notify(move |switch| change(switch.is_active()));
 }
 
-/// Adds a field. `change` is called with each text that the user has applied.
+/// Adds a field. `change` is called with each text that the user has entered, and returns true if it is saved.
 fn add_entry(
     group: &adw::PreferencesGroup,
     title: &str,
     text: &str,
-    change: impl Fn(&str) + 'static,
+    change: impl Fn(&str) -> bool + 'static,
 ) {
     let row = adw::EntryRow::builder().title(title).text(text).show_apply_button(true).build();
     group.add(&row);
-    row.connect_apply(move |row| change(row.text().trim()));
+    let saved = RefCell::new(text.to_owned());
+    let apply = Rc::new(move |row: &adw::EntryRow| {
+        let text = row.text().trim().to_owned();
+        if *saved.borrow() != text && change(&text) {
+            saved.replace(text);
+        }
+    });
+    // Going on to another field applies it too.
+    let leaves = gtk::EventControllerFocus::new();
+    leaves.connect_leave(clone!(
+        #[weak]
+        row,
+        #[strong]
+        apply,
+        move |_| apply(&row)
+    ));
+    row.add_controller(leaves);
+    row.connect_apply(move |row| apply(row));
 }
 
 fn text_or_usual(text: &str) -> Wanted {

@@ -17,7 +17,9 @@ use letschat_engine::discovery;
 use letschat_protocol::printable::Printable;
 
 use crate::app::App;
+use crate::commands::USERNAME;
 use crate::live::Live;
+use crate::window::messages::without_hyphens;
 use crate::window::part;
 
 const UI: &str = include_str!("ui/setup.ui");
@@ -25,8 +27,8 @@ const UI: &str = include_str!("ui/setup.ui");
 /// The time of the search for servers.
 const SEARCH: Duration = Duration::from_secs(2);
 
-/// The name of an account, as the commands take it.
-const USERNAME: &str = "username";
+/// The pause after a server could not be reached.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The assistant.
 struct Setup {
@@ -99,6 +101,7 @@ impl Setup {
         setup.window.set_application(Some(app.application()));
         setup.address.set_text(&ServerAddress::on_this_machine().to_string());
         setup.address.set_activates_default(true);
+        setup.key.set_attributes(Some(&without_hyphens()));
         for part in [setup.repeated.upcast_ref::<gtk::Widget>(), setup.repeated_label.upcast_ref()]
         {
             setup.is_new.bind_property("active", part, "visible").sync_create().build();
@@ -144,7 +147,11 @@ impl Setup {
         self.let_click(false);
         self.app.leave(&live).await;
         self.let_click(true);
-        self.to_account.set_sensitive(true);
+        self.let_choose(true);
+        // Another server has other accounts.
+        self.is_new.set_active(true);
+        self.password.set_text("");
+        self.repeated.set_text("");
         self.server_trouble.set_visible(false);
         self.account_trouble.set_visible(false);
         self.ask_for_server();
@@ -154,6 +161,12 @@ impl Setup {
     fn let_click(&self, is_idle: bool) {
         self.back.set_sensitive(is_idle);
         self.enter.set_sensitive(is_idle);
+    }
+
+    /// Lets the user choose another server, or not while one is being reached.
+    fn let_choose(&self, is_idle: bool) {
+        self.to_account.set_sensitive(is_idle);
+        self.address.set_sensitive(is_idle);
     }
 
     fn ask_for_server(self: &Rc<Self>) {
@@ -201,11 +214,11 @@ impl Setup {
                 return tell(&self.server_trouble, &format!("That names no server: {error}."));
             }
         };
-        self.to_account.set_sensitive(false);
+        self.let_choose(false);
         tell(&self.server_trouble, &format!("Connecting to {server}…"));
         let probed = server.clone();
         let reached = gio::spawn_blocking(move || letschat_engine::probe(&probed)).await;
-        self.to_account.set_sensitive(true);
+        self.let_choose(true);
         match reached {
             Ok(Ok(())) => {}
             Ok(Err(why)) => {
@@ -217,11 +230,11 @@ impl Setup {
             Ok(config) => config,
             Err(error) => return tell(&self.server_trouble, &error.to_string()),
         };
-        self.to_account.set_sensitive(false);
+        self.let_choose(false);
         match self.app.start_client(config).await {
             Ok(live) => self.ask_for_account(Chosen { live, named: Some(server) }),
             Err(why) => {
-                self.to_account.set_sensitive(true);
+                self.let_choose(true);
                 tell(&self.server_trouble, &why);
             }
         }
@@ -243,23 +256,29 @@ impl Setup {
         self.chosen.borrow().as_ref().is_some_and(|chosen| Rc::ptr_eq(&chosen.live, live))
     }
 
-    /// Connects, and shows the key of the server.
+    /// Connects, and shows the key of the server. An account can be made once the user has seen it.
     async fn reach(self: Rc<Self>, live: Rc<Live>) {
-        let reached = live.ask(Request::Reach).await;
-        let status = live.ask(Request::Status).await;
-        match (reached, status) {
-            _ if !self.has_chosen(&live) => {}
-            (Err(failure), _) => tell(&self.account_trouble, &render::failure(&failure)),
-            (Ok(_), Ok(Reply::Status(status))) => {
-                let Some(key) = &status.server_fingerprint else { return };
-                let server = Printable(&status.server).to_string();
-                let text = format!(
-                    "{server} has the key {}. Its operator can tell you whether that is right.\n{key}",
-                    short_key(key)
-                );
-                self.key.set_label(&text);
+        self.enter.set_sensitive(false);
+        while let Err(failure) = live.ask(Request::Reach).await {
+            if !self.has_chosen(&live) {
+                return;
             }
-            (Ok(_), _) => {}
+            tell(&self.account_trouble, &render::failure(&failure));
+            glib::timeout_future(RETRY).await;
+        }
+        let status = live.ask(Request::Status).await;
+        if let Ok(Reply::Status(status)) = status
+            && let Some(key) = &status.server_fingerprint
+            && self.has_chosen(&live)
+        {
+            let server = Printable(&status.server).to_string();
+            let text = format!(
+                "{server} has the key {}. Its operator can tell you whether that is right.\n{key}",
+                short_key(key)
+            );
+            self.key.set_label(&text);
+            self.account_trouble.set_visible(false);
+            self.enter.set_sensitive(true);
         }
     }
 
@@ -287,13 +306,7 @@ impl Setup {
             // The account exists now: another try must only log in.
             self.is_new.set_active(false);
         }
-        let outcome = match username.parse() {
-            Ok(name) if password.is_empty() => live.log_in(&name).await,
-            _ => {
-                let arguments = [(USERNAME, username), (PASSWORD.name, password)];
-                live.run_role(Role::LogIn, arguments).await
-            }
-        };
+        let outcome = live.log_in_as(&username, password).await;
         self.let_click(true);
         match outcome {
             Ok(_) => {

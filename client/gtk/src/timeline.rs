@@ -33,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) day: Option<String>,
     /// True for the first message that was not read.
     pub(crate) is_first_new: bool,
+    /// True for a message that was searched for, for a moment.
+    pub(crate) is_found: bool,
     /// True if the message went another way than the one before.
     pub(crate) is_other_way: bool,
     /// The content.
@@ -74,11 +76,11 @@ pub(crate) struct Timeline {
     list: gio::ListStore,
     /// The bytes of all texts.
     bytes: Rc<Cell<usize>>,
-    /// What is known about older messages in the history.
+    /// The knowledge about older messages in the history.
     older: Rc<Cell<HistoryState>>,
 }
 
-/// What a timeline knows about messages of the history that are older than its own.
+/// The knowledge about messages of the history that are older than those of a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum HistoryState {
     /// There may be some.
@@ -119,7 +121,8 @@ impl Timeline {
             let own_way = body.message().map(|message| message.via);
             let is_other_way = own_way.is_some() && own_way != way;
             way = own_way.or(way);
-            let entry = Entry { time_ms, day, is_first_new, is_other_way, body };
+            let is_found = false;
+            let entry = Entry { time_ms, day, is_first_new, is_found, is_other_way, body };
             added.push(BoxedAnyObject::new(entry));
         }
         self.list.splice(self.list.n_items(), 0, &added);
@@ -134,6 +137,9 @@ impl Timeline {
             let bytes: usize = bytes.map(|entry| entry.body.text_bytes()).sum();
             self.bytes.set(self.bytes.get().saturating_sub(bytes));
             self.list.splice(0, dropped, &[] as &[BoxedAnyObject]);
+            if self.older.get() == HistoryState::Complete {
+                self.older.set(HistoryState::Unknown);
+            }
         }
     }
 
@@ -156,16 +162,26 @@ impl Timeline {
         item.borrow::<Entry>().body.message().map(|message| message.id)
     }
 
-    /// Notes that older messages are asked for. Returns false if there are none, or if they were asked for before.
-    pub(crate) fn begin_loading(&self) -> bool {
-        let is_first = self.older.get() == HistoryState::Unknown;
-        if is_first {
-            self.older.set(HistoryState::Loading);
-        }
-        is_first
+    /// Returns the bytes of texts for which there is room.
+    pub(crate) fn free_bytes(&self) -> usize {
+        MAX_BYTES.saturating_sub(self.bytes.get())
     }
 
-    /// Notes that they have come, and whether nothing is older.
+    /// Returns true while older messages are being loaded.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.older.get() == HistoryState::Loading
+    }
+
+    /// Notes that older messages are being loaded. Returns false if there are none.
+    pub(crate) fn begin_loading(&self) -> bool {
+        let has_more = self.older.get() == HistoryState::Unknown;
+        if has_more {
+            self.older.set(HistoryState::Loading);
+        }
+        has_more
+    }
+
+    /// Notes the end of the loading, and whether the history has nothing older.
     pub(crate) fn end_loading(&self, has_all: bool) {
         let state = if has_all { HistoryState::Complete } else { HistoryState::Unknown };
         self.older.set(state);
@@ -184,7 +200,8 @@ impl Timeline {
             let body = Body::Message(message.clone());
             self.bytes.set(self.bytes.get() + body.text_bytes());
             let time_ms = message.time_ms;
-            let entry = Entry { time_ms, day, is_first_new: false, is_other_way: false, body };
+            let (is_first_new, is_found, is_other_way) = (false, false, false);
+            let entry = Entry { time_ms, day, is_first_new, is_found, is_other_way, body };
             added.push(BoxedAnyObject::new(entry));
         }
         if let Some(first) = self.entry(0)
@@ -210,6 +227,14 @@ impl Timeline {
         if let Some((place, entry)) = self.place_of(id).and_then(|at| Some((at, self.entry(at)?))) {
             self.replace(place, entry);
         }
+    }
+
+    /// Marks a message as the one that was searched for, or no more. Returns its id.
+    pub(crate) fn set_found(&self, place: u32, is_found: bool) -> Option<MessageId> {
+        let entry = self.entry(place)?;
+        let id = entry.body.message().map(|message| message.id);
+        self.replace(place, Entry { is_found, ..entry });
+        id
     }
 
     /// Removes the line above the first message that was not read.

@@ -1,4 +1,4 @@
-//! What the user is shown if the program can't go on.
+//! The dialog that says why the program can't go on.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;

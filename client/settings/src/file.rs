@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use letschat_engine::address::ServerAddress;
+use letschat_flags::files;
 use toml_edit::{DocumentMut, Item, Value, value};
 
 const HEAD: &str = "# Settings of letschat; `letschat --help` has the names.\n";
@@ -27,8 +28,9 @@ pub fn begin(path: &Path, server: &ServerAddress) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// The file can't be read or written, or is not TOML.
+/// The file can't be read or written, or is not TOML. A device such as `/dev/null` is no file.
 pub fn change(path: &Path, settings: &[(&str, Option<Value>)]) -> io::Result<()> {
+    files::refuse_irregular(path)?;
     let (head, text) = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => (HEAD, String::new()),
         text => ("", text?),
@@ -83,6 +85,17 @@ mod tests {
         change(&path, &[("history", Some(false.into())), ("theme", None)]).unwrap();
         let written = fs::read_to_string(&path).unwrap();
         assert_eq!(written, "# mine\nhistory = false # all of it\n");
+    }
+
+    #[test]
+    fn device_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.toml");
+        // Otherwise a user with all rights would replace the device itself.
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(change(&path, &[("history", Some(true.into()))]).is_err());
+        assert!(path.is_symlink());
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 
     #[test]

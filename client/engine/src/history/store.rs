@@ -177,11 +177,13 @@ impl Store {
     pub(super) fn read(
         &self,
         pair: &Prekey,
+        before: i64,
         mut visit: impl FnMut(i64, [u8; 16], Option<Opened<'_>>) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let select = "SELECT position, id, run, sealed FROM messages ORDER BY position DESC";
+        let select = "SELECT position, id, run, sealed FROM messages WHERE position < ?1
+                      ORDER BY position DESC";
         let mut statement = self.connection.prepare(select)?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query([before])?;
         let mut buffer = Vec::new();
         // The rows of a run are beside each other.
         let mut run_key: (Option<i64>, Option<RunKey>) = (None, None);
@@ -198,6 +200,12 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Returns the position of a message.
+    pub(super) fn position_of(&self, id: &[u8; 16]) -> Result<Option<i64>, StoreError> {
+        let select = "SELECT position FROM messages WHERE id = ?1";
+        Ok(self.connection.query_row(select, [id], |row| row.get(0)).optional()?)
     }
 
     fn run_key(&self, pair: &Prekey, run: i64) -> Result<Option<RunKey>, StoreError> {

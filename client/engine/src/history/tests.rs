@@ -186,12 +186,16 @@ fn older_messages_are_those_before_the_first_that_is_there() {
     let mut older = |before: Option<u64>, back_to: Option<u64>, most| {
         let of = |number: u64| MessageId::of_broadcast(1, 2 * number);
         let (before, back_to) = (before.map(of), back_to.map(of));
-        kept.texts(HistoryAction::Older(Older { with: person("bob"), before, back_to, most }))
+        let (with, most_bytes) = (person("bob"), 20);
+        let older = Older { with, before, back_to, most, most_bytes };
+        kept.texts(HistoryAction::Older(older))
     };
     assert_eq!(older(None, None, 2), ["tea 28", "tea 29"]);
     assert_eq!(older(Some(28), None, 3), ["tea 25", "tea 26", "tea 27"]);
     assert_eq!(older(Some(28), Some(26), 20), ["tea 26", "tea 27"]);
     assert_eq!(older(Some(2), None, 20), ["tea 0", "tea 1"]);
+    // Three of these texts have at most twenty bytes.
+    assert_eq!(older(Some(20), None, 20), ["tea 17", "tea 18", "tea 19"]);
     // One that the history does not have.
     assert_eq!(older(Some(40), None, 20), Vec::<String>::new());
 }
@@ -349,7 +353,7 @@ fn own_messages_with_repeated_ids_are_kept() {
         readable += usize::from(opened.and_then(|one| one.to_message(id)).is_some());
         std::ops::ControlFlow::Continue(())
     };
-    store.read(keys.pair().unwrap(), visit).unwrap();
+    store.read(keys.pair().unwrap(), i64::MAX, visit).unwrap();
     assert_eq!(readable, 3);
 }
 

@@ -25,6 +25,9 @@ const MAX_LOADED_BYTES: usize = 512 * 1024;
 /// The longest time without a message after which the clock is believed.
 const MAX_SILENT_DAYS: u64 = 366;
 
+/// The position after the last message.
+const END: i64 = i64::MAX;
+
 /// The rows between two looks whether the account is still open.
 const ROWS_AT_ONCE: usize = 1_000;
 
@@ -111,6 +114,15 @@ impl Work {
     }
 }
 
+/// A decision about a message that is read.
+enum Pick {
+    Skip,
+    Take,
+    TakeLast,
+    /// It is not wanted, and none before it.
+    End,
+}
+
 /// The history as a thread sees it.
 #[derive(Clone)]
 struct Worker {
@@ -143,12 +155,12 @@ impl Worker {
             HistoryAction::Status | HistoryAction::CheckOpen => self.status(),
             HistoryAction::Search(text) => {
                 let words = Words::of(&text).ok_or(HistoryFailure::NoWords)?;
-                self.find(is_wanted, MAX_FOUND, None, |_, opened| words.are_in(opened.text))
+                self.find_last(is_wanted, |opened| words.are_in(opened.text))
             }
-            HistoryAction::Show(None) => self.find(is_wanted, MAX_FOUND, None, |_, _| true),
+            HistoryAction::Show(None) => self.find_last(is_wanted, |_| true),
             HistoryAction::Show(Some(with)) => {
                 let with = with.to_string();
-                self.find(is_wanted, MAX_FOUND, None, |_, opened| opened.conversation == with)
+                self.find_last(is_wanted, |opened| opened.conversation == with)
             }
             HistoryAction::Older(wanted) => self.older(is_wanted, &wanted),
             HistoryAction::Unlock(passphrase) => self.clone().unlock(passphrase.as_ref()),
@@ -183,11 +195,12 @@ impl Worker {
     fn read(
         &self,
         is_wanted: &dyn Fn() -> bool,
+        before: i64,
         mut visit: impl FnMut(i64, &[u8; 16], &Opened<'_>) -> ControlFlow<()>,
     ) -> Result<u64, WorkError> {
         let pair = self.keys.pair().ok_or(HistoryFailure::Locked)?;
         let (mut unreadable, mut rows, mut is_over) = (0, 0_usize, false);
-        self.store()?.read(pair, |position, id, opened| {
+        self.store()?.read(pair, before, |position, id, opened| {
             rows += 1;
             if rows.is_multiple_of(ROWS_AT_ONCE) && !is_wanted() {
                 is_over = true;
@@ -202,39 +215,63 @@ impl Worker {
         if is_over { Err(WorkError::Unwanted) } else { Ok(unreadable) }
     }
 
-    /// Finds the messages of a conversation before the first one that the user sees.
+    /// Finds older messages of a conversation.
     fn older(&self, is_wanted: &dyn Fn() -> bool, wanted: &Older) -> Done {
+        let before = match wanted.before {
+            Some(id) => self.store()?.position_of(&id.to_bytes())?,
+            None => Some(END),
+        };
         let with = wanted.with.to_string();
-        let mut is_older = wanted.before.is_none();
-        self.find(is_wanted, wanted.most, wanted.back_to, |id, opened| {
-            let fits = is_older && opened.conversation == with;
-            is_older = is_older || wanted.before == Some(id);
-            fits
+        let (mut count, mut bytes) = (0, 0);
+        // A message that the history does not have has none before it.
+        self.find(is_wanted, before.unwrap_or_default(), |id, opened| {
+            if opened.conversation != with {
+                return Pick::Skip;
+            }
+            (count, bytes) = (count + 1, bytes + opened.text.len());
+            match bytes > wanted.most_bytes {
+                true => Pick::End,
+                false if count == wanted.most || wanted.back_to == Some(id) => Pick::TakeLast,
+                false => Pick::Take,
+            }
         })
     }
 
-    /// Finds the last messages that fit, back to one of them at most.
+    /// Finds the last messages that fit.
+    fn find_last(&self, is_wanted: &dyn Fn() -> bool, fits: impl Fn(&Opened<'_>) -> bool) -> Done {
+        let mut count = 0;
+        self.find(is_wanted, END, |_, opened| {
+            let is_found = fits(opened);
+            count += usize::from(is_found);
+            match is_found {
+                false => Pick::Skip,
+                true if count == MAX_FOUND => Pick::TakeLast,
+                true => Pick::Take,
+            }
+        })
+    }
+
+    /// Finds the messages before a position that are picked, from the newest one on.
     fn find(
         &self,
         is_wanted: &dyn Fn() -> bool,
-        most: usize,
-        back_to: Option<MessageId>,
-        mut fits: impl FnMut(MessageId, &Opened<'_>) -> bool,
+        before: i64,
+        mut pick: impl FnMut(MessageId, &Opened<'_>) -> Pick,
     ) -> Done {
         let mut found = Vec::new();
         let mut malformed = 0;
-        let unreadable = self.read(is_wanted, |_, id, opened| {
-            let message_id = MessageId::from_bytes(*id);
-            if fits(message_id, opened) {
+        let unreadable = self.read(is_wanted, before, |_, id, opened| {
+            let pick = pick(MessageId::from_bytes(*id), opened);
+            if matches!(pick, Pick::Take | Pick::TakeLast) {
                 match opened.to_message(*id) {
                     Some(message) => found.push(FoundMessage::from(message)),
                     None => malformed += 1,
                 }
-                if found.len() >= most || back_to == Some(message_id) {
-                    return ControlFlow::Break(());
-                }
             }
-            ControlFlow::Continue(())
+            match pick {
+                Pick::Skip | Pick::Take => ControlFlow::Continue(()),
+                Pick::TakeLast | Pick::End => ControlFlow::Break(()),
+            }
         })?;
         found.reverse();
         Ok((Reply::Found { messages: found, unreadable: unreadable + malformed }, News::None))
@@ -242,7 +279,7 @@ impl Worker {
 
     fn load(&self, is_wanted: &dyn Fn() -> bool) -> Done {
         let (mut messages, mut bytes) = (Vec::new(), 0);
-        self.read(is_wanted, |_, id, opened| {
+        self.read(is_wanted, END, |_, id, opened| {
             bytes += opened.text.len();
             if messages.len() == MAX_LOADED || bytes > MAX_LOADED_BYTES {
                 return ControlFlow::Break(());
@@ -268,7 +305,7 @@ impl Worker {
     fn forget(&self, with: ConversationId, is_wanted: &dyn Fn() -> bool) -> Done {
         let name = with.to_string();
         let mut positions = Vec::new();
-        self.read(is_wanted, |position, _, opened| {
+        self.read(is_wanted, END, |position, _, opened| {
             if opened.conversation == name {
                 positions.push(position);
             }

@@ -33,7 +33,7 @@ fn show(window: &Rc<Window>, group: GroupName, shown: &Group) {
     let members = Members { window: Rc::downgrade(window), dialog: dialog.downgrade(), group };
     let scroll = gtk::ScrolledWindow::builder().child(&members.list(shown, me.as_ref(), is_owner));
     all.append(&scroll.vexpand(true).build());
-    all.append(&members.buttons(is_owner));
+    all.append(&members.buttons(is_owner, shown.members.len() > 1));
 }
 
 /// The parts of the dialog that its buttons need.
@@ -80,19 +80,23 @@ impl Members {
             let removed = who.clone();
             row.add_suffix(&self.button("Remove", "flat", move |open| {
                 let who = removed.clone();
-                async move { open.change(GroupAction::Remove(who)).await }
+                async move { open.remove(who).await }
             }));
         }
     }
 
     /// Returns the buttons for the group.
-    fn buttons(&self, is_owner: bool) -> gtk::Box {
+    fn buttons(&self, is_owner: bool, has_others: bool) -> gtk::Box {
         let buttons = gtk::Box::new(gtk::Orientation::Horizontal, 8);
         buttons.set_halign(gtk::Align::End);
         if is_owner {
             buttons.append(&self.button("Invite…", "suggested-action", Open::invite));
         }
-        buttons.append(&self.button("Leave the group", "text-button", Open::leave));
+        // An owner has to give the group to another member first.
+        match is_owner && has_others {
+            true => buttons.append(&self.button("Give the group to…", "text-button", Open::give)),
+            false => buttons.append(&self.button("Leave the group", "text-button", Open::leave)),
+        }
         buttons
     }
 
@@ -131,13 +135,27 @@ impl Open {
         }
     }
 
+    async fn remove(self, who: Username) {
+        let body = "They get no more of its messages. Only you can invite them again.";
+        let heading = format!("Remove {who} from {}?", self.group);
+        if ask(&self.dialog, &heading, body, "Remove", Answer::Destructive).await {
+            self.change(GroupAction::Remove(who)).await;
+        }
+    }
+
     async fn invite(self) {
         let body = format!("The name of somebody who is to join {}.", self.group);
-        let name = ask_line(&self.dialog, "Invite", &body, "Invite").await;
-        let Some(name) = name else { return };
-        match name.parse() {
-            Ok(who) => self.change(GroupAction::Invite(who)).await,
-            Err(error) => self.window.toast(&format!("{name} is no name: {error}.")),
+        let who = ask_line(&self.dialog, "Invite", &body, "Invite").await;
+        if let Some(who) = who {
+            self.change(GroupAction::Invite(who)).await;
+        }
+    }
+
+    async fn give(self) {
+        let body = format!("The name of the member who is to own {} from now on.", self.group);
+        let who = ask_line(&self.dialog, "Give the group", &body, "Give").await;
+        if let Some(who) = who {
+            self.change(GroupAction::Give(who)).await;
         }
     }
 

@@ -3,13 +3,17 @@
 pub(crate) mod group;
 pub(crate) mod verify;
 
+use std::fmt::Display;
 use std::rc::Rc;
+use std::str::FromStr;
 
 use adw::glib;
 use adw::prelude::*;
+use letschat_commands::render;
 use letschat_core::conversation::ConversationId;
 use letschat_core::session::{GroupAction, Request};
 use letschat_protocol::dialogue::Secret;
+use letschat_protocol::groups::GroupName;
 
 use crate::accessible::named;
 use crate::app::{ACTIONS, UserAction};
@@ -21,18 +25,61 @@ const YES: &str = "yes";
 /// The answer that stops.
 const NO: &str = "no";
 
-/// Asks for one line. Returns `None` if the user gives none.
-pub(crate) async fn ask_line(
+/// Asks for something that fits one line, until it is valid. Returns `None` if the user gives up.
+pub(crate) async fn ask_line<T: FromStr<Err: Display>>(
     parent: &impl IsA<gtk::Window>,
     heading: &str,
     body: &str,
     yes: &str,
-) -> Option<String> {
-    let entry = named::<gtk::Entry>(heading);
-    entry.set_activates_default(true);
-    let chosen = ask_with(parent, heading, body, yes, &entry).await;
-    let text = entry.text().trim().to_owned();
-    (chosen && !text.is_empty()).then_some(text)
+) -> Option<T> {
+    let mut body = body.to_owned();
+    let mut typed = String::new();
+    loop {
+        let entry = named::<gtk::Entry>(heading);
+        entry.set_activates_default(true);
+        entry.set_text(&typed);
+        if !ask_with(parent, heading, &body, yes, &entry).await {
+            return None;
+        }
+        typed = entry.text().trim().to_owned();
+        match typed.parse() {
+            Ok(given) => return Some(given),
+            Err(error) if !typed.is_empty() => body = format!("{typed} can't be taken: {error}."),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Asks for an account and its password until it is logged in, or the user gives up.
+pub(crate) fn log_in(window: &Rc<Window>) {
+    let window = window.clone();
+    glib::spawn_future_local(async move {
+        let last = window.live().account().map(|account| account.to_string());
+        let mut username = last.unwrap_or_default();
+        let mut body = "Without a password, this machine's key is used.".to_owned();
+        loop {
+            let name: gtk::Entry = named("Name");
+            let password: gtk::PasswordEntry = named("Password");
+            name.set_text(&username);
+            name.set_activates_default(true);
+            password.set_activates_default(true);
+            let fields = column(6);
+            for (title, field) in
+                [("Name", name.upcast_ref::<gtk::Widget>()), ("Password", password.upcast_ref())]
+            {
+                fields.append(&gtk::Label::builder().label(title).xalign(0.0).build());
+                fields.append(field);
+            }
+            if !ask_with(window.widget(), "Log in", &body, "Log in", &fields).await {
+                return;
+            }
+            username = name.text().trim().to_owned();
+            match window.live().log_in_as(&username, password.text().into()).await {
+                Ok(_) => return window.go_to(None),
+                Err(failure) => body = render::failure(&failure),
+            }
+        }
+    });
 }
 
 /// Asks for a secret, which is not shown.
@@ -126,11 +173,9 @@ pub(crate) fn new_message(window: &Rc<Window>) {
     let window = window.clone();
     glib::spawn_future_local(async move {
         let body = "A name, or a #group. People who are away get the message when they are back.";
-        let name = ask_line(window.widget(), "New message", body, "Write").await;
-        let Some(name) = name else { return };
-        match name.parse::<ConversationId>() {
-            Ok(conversation) => window.show(Some(conversation)),
-            Err(error) => window.toast(&format!("{name} can't be written to: {error}.")),
+        let whom = ask_line::<ConversationId>(window.widget(), "New message", body, "Write").await;
+        if let Some(conversation) = whom {
+            window.go_to(Some(conversation));
         }
     });
 }
@@ -140,17 +185,15 @@ pub(crate) fn new_group(window: &Rc<Window>) {
     let window = window.clone();
     glib::spawn_future_local(async move {
         let body = "Its name, as your own list shows it. You can invite people afterwards.";
-        let name = ask_line(window.widget(), "New group", body, "Create").await;
-        let Some(name) = name else { return };
+        let name = ask_line::<GroupName>(window.widget(), "New group", body, "Create").await;
+        let Some(group) = name else { return };
         let shown = window.live().shown();
-        let create = Request::Group { action: GroupAction::Create, name: name.clone() };
-        let outcome = window.live().ask(create).await;
-        let group = format!("#{}", name.trim_start_matches('#'));
-        match (&outcome, group.parse()) {
-            (Ok(_), Ok(conversation)) if window.live().shown() == shown => {
-                window.show(Some(conversation));
+        let create = Request::Group { action: GroupAction::Create, name: group.to_string() };
+        match window.live().ask(create).await {
+            Ok(_) if window.live().shown() == shown => {
+                window.go_to(Some(ConversationId::Group(group)));
             }
-            _ => window.conclude(&outcome),
+            outcome => window.conclude(&outcome),
         }
     });
 }

@@ -63,7 +63,8 @@ fn show(window: &Rc<Window>, who: &Username, number: &str, fingerprint: &str, is
     } else {
         let matches = gtk::Button::builder().label("They match").build();
         matches.add_css_class("suggested-action");
-        runs(&matches, window, &dialog, Request::Verify { who: who.to_string(), matches: true });
+        let request = Request::Verify { who: who.to_string(), matches: true };
+        runs(&matches, window, &dialog, request, format!("{who} is verified."));
         buttons.append(&matches);
     }
     all.append(&buttons);
@@ -115,16 +116,28 @@ fn paragraph(text: &str) -> gtk::Label {
     gtk::Label::builder().label(text).wrap(true).xalign(0.0).build()
 }
 
-/// Lets a button run a request and close the dialog.
-fn runs(button: &gtk::Button, window: &Rc<Window>, dialog: &adw::Window, request: Request) {
+/// Lets a button run a request and close the dialog. `said` tells the user that it is done.
+fn runs(
+    button: &gtk::Button,
+    window: &Rc<Window>,
+    dialog: &adw::Window,
+    request: Request,
+    said: String,
+) {
     button.connect_clicked(clone!(
         #[weak]
         window,
         #[weak]
         dialog,
         move |_| {
-            let (live, request) = (window.live().clone(), request.clone());
-            window.run(async move { live.ask(request).await });
+            let (window, request) = (window.clone(), request.clone());
+            let said = said.clone();
+            glib::spawn_future_local(async move {
+                match window.live().ask(request).await {
+                    Ok(_) => window.toast(&said),
+                    outcome => window.conclude(&outcome),
+                }
+            });
             dialog.close();
         }
     ));

@@ -197,6 +197,7 @@ impl Composer {
             return window.toast("Choose a conversation first, or begin with / for a command.");
         };
         buffer.set_text("");
+        window.messages.go_to_last();
         // Two slashes begin a text with one.
         let said = match text.trim_start().strip_prefix('/') {
             Some(rest) => rest.to_owned(),
@@ -227,7 +228,10 @@ impl Composer {
         chooser.set_modal(true);
         let window = window.clone();
         glib::spawn_future_local(async move {
-            if chooser.run_future().await == gtk::ResponseType::Accept {
+            let account = window.live().account();
+            if chooser.run_future().await == gtk::ResponseType::Accept
+                && window.live().account() == account
+            {
                 let path = chooser.file().and_then(|file| file.path());
                 send_files(&window, &to, path.into_iter().collect());
             }
@@ -271,5 +275,6 @@ fn send_files(window: &Rc<Window>, to: &ConversationId, paths: Vec<PathBuf>) {
 /// Saves an offered file: into the usual folder, where the desktop shows it.
 pub(crate) fn save_file(window: &Rc<Window>, id: String) {
     let live = window.live().clone();
+    window.composer.focus();
     window.run(async move { live.ask(Request::GetFile { id, path: None }).await });
 }

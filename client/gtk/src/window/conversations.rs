@@ -68,8 +68,7 @@ impl Conversations {
             move |_, row| {
                 let name = row.widget_name();
                 let conversation = name.as_str().parse().ok();
-                window.show(conversation);
-                window.composer.focus();
+                window.go_to(conversation);
             }
         ));
     }

@@ -2,7 +2,7 @@
 //!
 //! Remote text is never markup, and a link is a button that shows its full address.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,13 +19,16 @@ use letschat_protocol::printable::Printable;
 use letschat_settings::notify::Notify;
 
 use crate::live::Live;
-use crate::timeline::{Body, Entry};
+use crate::timeline::{Body, Entry, Timeline};
 
 /// The most links of a message that get a button.
 const MAX_LINKS: usize = 8;
 
 /// The distance to the end, in pixels, within which the list follows new messages.
 const AT_THE_END: f64 = 40.0;
+
+/// The time for which a message that was searched for is marked.
+const FOUND: Duration = Duration::from_secs(3);
 
 /// The time after which a list has scrolled.
 const SCROLLED: Duration = Duration::from_millis(200);
@@ -38,7 +41,7 @@ pub(crate) struct Messages {
     list: gtk::ListView,
     scroll: gtk::ScrolledWindow,
     /// True while the list follows new messages.
-    follows: Rc<RefCell<bool>>,
+    follows: Rc<Cell<bool>>,
 }
 
 impl Messages {
@@ -51,26 +54,11 @@ impl Messages {
         let scroll: gtk::ScrolledWindow = super::part(builder, "scroll");
         let to_end: gtk::Button = super::part(builder, "to_end");
         list.set_factory(Some(&factory(live, notify)));
-        let follows = Rc::new(RefCell::new(true));
-        let adjustment = scroll.vadjustment();
-        adjustment.connect_value_changed({
-            let (follows, to_end) = (follows.clone(), to_end.clone());
-            let live = Rc::downgrade(live);
-            move |adjustment| {
-                let left = adjustment.upper() - adjustment.page_size() - adjustment.value();
-                follows.replace(left < AT_THE_END);
-                to_end.set_visible(left >= AT_THE_END);
-                if adjustment.value() <= adjustment.lower()
-                    && left >= AT_THE_END
-                    && let Some(live) = live.upgrade()
-                {
-                    load_at_the_top(&live, adjustment);
-                }
-            }
-        });
+        let follows = Rc::new(Cell::new(true));
+        follow_the_end(&list, &follows, &to_end, live);
         to_end.connect_clicked({
-            let list = list.clone();
-            move |_| go_to_end(&list)
+            let (list, follows) = (list.clone(), follows.clone());
+            move |_| go_to_end(&list, &follows)
         });
         Messages { list, scroll, follows }
     }
@@ -79,16 +67,15 @@ impl Messages {
     pub(crate) fn show(&self, live: &Rc<Live>, conversation: Option<&ConversationId>) {
         let timeline = live.timeline(conversation.cloned());
         self.list.set_model(Some(&gtk::NoSelection::new(Some(timeline.list().clone()))));
-        self.follows.replace(true);
-        self.follow();
+        go_to_end(&self.list, &self.follows);
         // A list that fits on the screen has no end to scroll to.
         if let Some(with) = conversation.filter(|_| timeline.len() < A_SCREEN) {
             let (live, with) = (live.clone(), with.clone());
             let (list, follows) = (self.list.clone(), self.follows.clone());
             glib::spawn_future_local(async move {
                 live.load_older(&with, None).await;
-                if *follows.borrow() {
-                    go_to_end(&list);
+                if follows.get() {
+                    go_to_end(&list, &follows);
                 }
             });
         }
@@ -96,26 +83,28 @@ impl Messages {
 
     /// Goes to the end if the end was on the screen.
     pub(crate) fn follow(&self) {
-        if *self.follows.borrow() {
-            go_to_end(&self.list);
+        if self.follows.get() {
+            go_to_end(&self.list, &self.follows);
         }
     }
 
-    /// Goes to a message.
-    pub(crate) fn go_to(&self, place: u32) {
-        self.follows.replace(false);
+    /// Goes to a message, and marks it for a moment.
+    pub(crate) fn go_to(&self, timeline: &Timeline, place: u32) {
+        self.follows.set(false);
         scroll_to(&self.list, place);
-        // If all fits on the screen, nothing scrolls, and no signal tells that the end is there.
-        let (adjustment, follows) = (self.scroll.vadjustment(), self.follows.clone());
-        glib::timeout_add_local_once(SCROLLED, move || {
-            let left = adjustment.upper() - adjustment.page_size() - adjustment.value();
-            follows.replace(left < AT_THE_END);
+        let Some(id) = timeline.set_found(place, true) else { return };
+        // It may have moved meanwhile.
+        let timeline = timeline.clone();
+        glib::timeout_add_local_once(FOUND, move || {
+            if let Some(place) = timeline.place_of(id) {
+                timeline.set_found(place, false);
+            }
         });
     }
 
     /// Goes to the last entry.
     pub(crate) fn go_to_last(&self) {
-        go_to_end(&self.list);
+        go_to_end(&self.list, &self.follows);
     }
 
     /// Goes to the first entry.
@@ -143,14 +132,67 @@ fn load_at_the_top(live: &Rc<Live>, adjustment: &gtk::Adjustment) {
     });
 }
 
-fn go_to_end(list: &gtk::ListView) {
+/// Follows the end of the list while the user is there, and tells whether they are.
+fn follow_the_end(
+    list: &gtk::ListView,
+    follows: &Rc<Cell<bool>>,
+    to_end: &gtk::Button,
+    live: &Rc<Live>,
+) {
+    let Some(adjustment) = list.vadjustment() else { return };
+    // The list's height before, since its rows change that too, as far as they are measured.
+    let before = Rc::new(Cell::new((0.0, 0.0)));
+    adjustment.connect_value_changed({
+        let (follows, to_end, before) = (follows.clone(), to_end.clone(), before.clone());
+        let live = Rc::downgrade(live);
+        move |adjustment| {
+            let size = (adjustment.upper(), adjustment.page_size());
+            let is_at_end = left_below(adjustment) < AT_THE_END;
+            if is_at_end || before.get() == size {
+                follows.set(is_at_end);
+            }
+            to_end.set_visible(!follows.get());
+            if adjustment.value() <= adjustment.lower()
+                && !is_at_end
+                && let Some(live) = live.upgrade()
+            {
+                load_at_the_top(&live, adjustment);
+            }
+        }
+    });
+    let (list, follows, to_end) = (list.downgrade(), follows.clone(), to_end.clone());
+    adjustment.connect_changed(move |adjustment| {
+        before.set((adjustment.upper(), adjustment.page_size()));
+        to_end.set_visible(!follows.get());
+        if follows.get()
+            && left_below(adjustment) >= 1.0
+            && let Some(list) = list.upgrade()
+        {
+            bring_end(&list, &follows);
+        }
+    });
+}
+
+/// Returns the distance from the lower edge of the window to the end, in pixels.
+fn left_below(adjustment: &gtk::Adjustment) -> f64 {
+    adjustment.upper() - adjustment.page_size() - adjustment.value()
+}
+
+/// Goes to the end, and follows it from then on.
+fn go_to_end(list: &gtk::ListView, follows: &Rc<Cell<bool>>) {
+    follows.set(true);
     let count = list.model().map_or(0, |model| model.n_items());
     let Some(last) = count.checked_sub(1) else { return };
     scroll_to(list, last);
     // Of an entry that is higher than the window, that brings the beginning.
-    let adjustment = list.vadjustment();
+    bring_end(list, follows);
+}
+
+/// Scrolls to the end once the list has its size, unless the user goes elsewhere.
+fn bring_end(list: &gtk::ListView, follows: &Rc<Cell<bool>>) {
+    let (adjustment, follows) = (list.vadjustment(), follows.clone());
     glib::idle_add_local_once(move || {
-        if let Some(adjustment) = adjustment {
+        if let Some(adjustment) = adjustment.filter(|_| follows.get()) {
             adjustment.set_value(adjustment.upper() - adjustment.page_size());
         }
     });
@@ -221,7 +263,12 @@ impl Row {
         self.day.set_label(entry.day.as_deref().unwrap_or_default());
         self.new.set_visible(entry.is_first_new);
         self.file.set_visible(false);
-        self.body.remove_css_class("mention");
+        for class in ["mention", "found"] {
+            self.body.remove_css_class(class);
+        }
+        if entry.is_found {
+            self.body.add_css_class("found");
+        }
         for class in ["note", "warning-note"] {
             self.text.remove_css_class(class);
         }
@@ -236,7 +283,9 @@ impl Row {
                 let is_open = !matches!(state, Some(FileState::Wanted | FileState::Saved));
                 self.file.set_visible(!file.own && is_open);
                 self.file.set_label(&format!("Save {}", file.name));
-                self.file.set_detailed_action_name(&format!("app.save-file::{}", file.id));
+                // With the name first, GTK would look for an action without a target.
+                self.file.set_action_target_value(Some(&file.id.to_string().to_variant()));
+                self.file.set_action_name(Some("app.save-file"));
             }
             Body::Note(kind, text) => {
                 self.author.set_visible(false);

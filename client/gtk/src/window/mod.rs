@@ -14,7 +14,6 @@ use std::rc::Rc;
 use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_commands::appearance::Kind;
-use letschat_commands::command::Role;
 use letschat_commands::failure::Failure;
 use letschat_commands::render;
 use letschat_core::conversation::ConversationId;
@@ -24,8 +23,8 @@ use letschat_protocol::message_id::MessageId;
 use letschat_settings::notify::Notify;
 
 use crate::app::App;
+use crate::dialogs;
 use crate::live::{Changes, Live};
-use crate::{dialogs, palette};
 use composer::Composer;
 use conversations::Conversations;
 use messages::Messages;
@@ -37,10 +36,10 @@ use transfers::Transfers;
 const UI: &str = include_str!("../ui/window.ui");
 
 /// The time of a toast.
-const TOAST_SECONDS: u32 = 3;
+const TOAST_SECONDS: u32 = 5;
 
 /// The longest text of a toast, in characters.
-const MAX_TOAST: usize = 120;
+const MAX_TOAST: usize = 160;
 
 /// The window of a client.
 pub(crate) struct Window {
@@ -81,9 +80,8 @@ pub(crate) fn toast_of(text: &str) -> adw::Toast {
     if shown.len() < line.len() {
         shown.push('…');
     }
-    let toast = adw::Toast::new(&glib::markup_escape_text(&shown));
-    toast.set_timeout(TOAST_SECONDS);
-    toast
+    let label = gtk::Label::builder().label(&shown).wrap(true).max_width_chars(60).lines(3);
+    adw::Toast::builder().custom_title(&label.build()).timeout(TOAST_SECONDS).build()
 }
 
 impl Window {
@@ -118,6 +116,7 @@ impl Window {
         this.show(None);
         this.refresh_state();
         this.live.look(this.window.is_active());
+        this.composer.focus();
         this
     }
 
@@ -152,14 +151,17 @@ impl Window {
             self,
             move |_| {
                 if let Some(ConversationId::Person(who)) = this.live.shown() {
-                    this.requests.connect_to(&this, who);
+                    match this.live.has_chat(&who) {
+                        true => this.requests.end_chat(&this, who),
+                        false => this.requests.connect_to(&this, who),
+                    }
                 }
             }
         ));
         heading.log_in.connect_clicked(clone!(
             #[weak(rename_to = this)]
             self,
-            move |_| palette::open_at(&this, Role::LogIn)
+            move |_| dialogs::log_in(&this)
         ));
         self.window.connect_is_active_notify(clone!(
             #[weak(rename_to = this)]
@@ -187,6 +189,7 @@ impl Window {
             self.conversations.clear();
             self.composer.forget();
             self.search.close();
+            self.close_others();
             self.show(None);
         }
         let shown = self.live.shown();
@@ -204,6 +207,20 @@ impl Window {
         }
     }
 
+    /// Closes the dialogs, which are about another account.
+    fn close_others(&self) {
+        let windows = self.window.application().map(|application| application.windows());
+        let own: &gtk::Window = self.window.upcast_ref();
+        let others = windows.iter().flatten().filter(|window| *window != own);
+        others.for_each(gtk::prelude::GtkWindowExt::close);
+    }
+
+    /// Shows a conversation, and lets the user type in it.
+    pub(crate) fn go_to(&self, conversation: Option<ConversationId>) {
+        self.show(conversation);
+        self.composer.focus();
+    }
+
     /// Shows a conversation, or the client's own notes.
     pub(crate) fn show(&self, conversation: Option<ConversationId>) {
         self.live.show(conversation.clone());
@@ -218,7 +235,7 @@ impl Window {
 
     /// Shows a message of a conversation, which may be in the history alone.
     pub(crate) fn show_message(self: &Rc<Self>, with: ConversationId, id: MessageId) {
-        self.show(Some(with.clone()));
+        self.go_to(Some(with.clone()));
         let this = self.clone();
         glib::spawn_future_local(async move {
             let timeline = this.live.timeline(Some(with.clone()));
@@ -228,7 +245,7 @@ impl Window {
             match timeline.place_of(id) {
                 // The user may have gone elsewhere.
                 _ if this.live.shown() != Some(with) => {}
-                Some(place) => this.messages.go_to(place),
+                Some(place) => this.messages.go_to(&timeline, place),
                 None => this.toast("That message is too old to be shown among the others."),
             }
         });
@@ -243,7 +260,7 @@ impl Window {
     pub(crate) fn show_next_unread(&self) {
         let mut all = self.conversations.in_order(&self.live).into_iter();
         if let Some(unread) = all.find(|one| self.live.unread(one) > 0) {
-            self.show(Some(unread));
+            self.go_to(Some(unread));
         }
     }
 
@@ -289,12 +306,11 @@ impl Window {
         let me = self.live.read(|view| view.session.username.clone());
         let is_person =
             matches!(&shown, Some(ConversationId::Person(who)) if Some(who) != me.as_ref());
-        let has_chat = self.live.read(|view| match &shown {
-            Some(ConversationId::Person(who)) => view.session.chats.contains_key(who),
-            _ => false,
-        });
+        let has_chat =
+            matches!(&shown, Some(ConversationId::Person(who)) if self.live.has_chat(who));
         self.heading.verify.set_visible(is_person);
-        self.heading.connect.set_visible(is_person && !has_chat);
+        self.heading.connect.set_visible(is_person);
+        self.heading.connect.set_label(if has_chat { "End the chat" } else { "Chat directly" });
         self.heading.members.set_visible(matches!(shown, Some(ConversationId::Group(_))));
     }
 
@@ -329,6 +345,8 @@ impl Window {
     pub(crate) fn conclude(&self, outcome: &Result<Reply, Failure>) {
         match outcome {
             Ok(reply) => {
+                // The toast before may tell of an error that is over.
+                self.toast.take().iter().for_each(adw::Toast::dismiss);
                 if let Some(text) = render::reply(reply).filter(|_| *reply != (Reply::Done {})) {
                     self.toast(&text);
                     if text.chars().count() > MAX_TOAST {
@@ -344,7 +362,7 @@ impl Window {
     /// Shows the conversation to which a command has gone.
     pub(crate) fn go_where_asked(&self) {
         if let Some(asked_for) = self.live.take_asked_for() {
-            self.show(Some(asked_for));
+            self.go_to(Some(asked_for));
         }
     }
 

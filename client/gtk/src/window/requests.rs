@@ -116,8 +116,13 @@ impl Requests {
         let (window, who) = (self.window.borrow().clone(), who.to_owned());
         button.connect_clicked(move |_| {
             let Some(window) = window.upgrade() else { return };
-            let (live, who) = (window.live().clone(), who.clone());
-            window.run(async move { live.run_role(role, [(WHO, who)]).await });
+            let (live, name) = (window.live().clone(), who.clone());
+            // The user goes on there. The button has the focus, and will be gone.
+            match who.parse() {
+                Ok(conversation) if role == Role::Approve => window.go_to(Some(conversation)),
+                _ => window.composer.focus(),
+            }
+            window.run(async move { live.run_role(role, [(WHO, name)]).await });
         });
         button
     }
@@ -133,6 +138,12 @@ impl Requests {
             }
         });
         button
+    }
+
+    /// Ends the chat with somebody.
+    pub(super) fn end_chat(&self, window: &Rc<Window>, who: Username) {
+        let (live, who) = (window.live().clone(), who.to_string());
+        window.run(async move { live.run_role(Role::EndChat, [(WHO, who)]).await });
     }
 
     /// Asks somebody for a chat.

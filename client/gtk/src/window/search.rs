@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use adw::gdk;
 use adw::glib::{self, clone};
 use adw::prelude::*;
 use letschat_commands::render;
 use letschat_core::conversation::ConversationId;
-use letschat_core::history::{HistoryAction, Words};
+use letschat_core::failure::Failure;
+use letschat_core::history::{HistoryAction, HistoryFailure, Words};
 use letschat_core::session::Reply;
 use letschat_protocol::message_id::MessageId;
 
@@ -17,6 +19,9 @@ use crate::live::Live;
 
 /// The most messages that are shown.
 const MAX_HITS: usize = 50;
+
+/// The words if nothing is found.
+const NOTHING: &str = "No message has these words.";
 
 /// The search.
 pub(crate) struct Search {
@@ -52,6 +57,48 @@ impl Search {
             window,
             move |entry| window.search.begin(&window, &entry.text())
         ));
+        self.entry.connect_activate(clone!(
+            #[weak]
+            window,
+            move |_| {
+                let first = window.search.hits.row_at_index(0);
+                if let Some(first) = first {
+                    first.activate();
+                }
+            }
+        ));
+        // From the field Down goes to the hits, and from there Escape ends the search.
+        let down = gtk::EventControllerKey::new();
+        down.connect_key_pressed(clone!(
+            #[weak]
+            window,
+            #[upgrade_or]
+            glib::Propagation::Proceed,
+            move |_, key, _, _| match key {
+                gdk::Key::Down
+                    if window.search.hits.child_focus(gtk::DirectionType::TabForward) =>
+                {
+                    glib::Propagation::Stop
+                }
+                _ => glib::Propagation::Proceed,
+            }
+        ));
+        self.entry.add_controller(down);
+        let escape = gtk::EventControllerKey::new();
+        escape.connect_key_pressed(clone!(
+            #[weak]
+            window,
+            #[upgrade_or]
+            glib::Propagation::Proceed,
+            move |_, key, _, _| match key {
+                gdk::Key::Escape => {
+                    window.search.close();
+                    glib::Propagation::Stop
+                }
+                _ => glib::Propagation::Proceed,
+            }
+        ));
+        self.hits.add_controller(escape);
         self.bar.connect_search_mode_enabled_notify(clone!(
             #[weak]
             window,
@@ -65,8 +112,9 @@ impl Search {
     }
 
     pub(super) fn open(&self) {
-        self.bar.set_search_mode(!self.bar.is_search_mode());
+        self.bar.set_search_mode(true);
         self.entry.grab_focus();
+        self.entry.select_region(0, -1);
     }
 
     /// Ends the search, and forgets what was found.
@@ -81,17 +129,25 @@ impl Search {
             return;
         };
         let mut found: BTreeSet<Hit> = in_view(window.live(), &words).into_iter().collect();
-        self.show(window, &found);
+        self.show(window, &found, "Searching…");
         let (weak, text) = (Rc::downgrade(window), text.to_owned());
         let live = window.live().clone();
         glib::spawn_future_local(async move {
             let search = live.ask_history(HistoryAction::Search(text.clone())).await;
-            // Without a history there are the messages of this run.
-            let Ok(Reply::Found { messages, .. }) = search else { return };
             let Some(window) = weak.upgrade() else { return };
             if window.search.entry.text() != text {
                 return;
             }
+            let messages = match search {
+                Ok(Reply::Found { messages, .. }) => messages,
+                // Without a history there are the messages of this run.
+                Ok(_) | Err(Failure::History(HistoryFailure::Off) | Failure::NotLoggedIn) => {
+                    return window.search.show(&window, &found, NOTHING);
+                }
+                Err(failure) => {
+                    return window.search.show(&window, &found, &render::failure(&failure.into()));
+                }
+            };
             let known: BTreeSet<MessageId> = found.iter().map(|hit| hit.id).collect();
             found.extend(messages.into_iter().filter(|one| !known.contains(&one.message_id)).map(
                 |one| Hit {
@@ -101,16 +157,17 @@ impl Search {
                     line: format!("{}: {}", one.from, one.text),
                 },
             ));
-            window.search.show(&window, &found);
+            window.search.show(&window, &found, NOTHING);
         });
     }
 
-    fn show(&self, window: &Rc<Window>, found: &BTreeSet<Hit>) {
+    /// Shows the messages, or these words if there are none.
+    fn show(&self, window: &Rc<Window>, found: &BTreeSet<Hit>, nothing: &str) {
         while let Some(old) = self.hits.first_child() {
             self.hits.remove(&old);
         }
         if found.is_empty() {
-            let nothing = gtk::Label::builder().label("No message has these words.").build();
+            let nothing = gtk::Label::builder().label(nothing).wrap(true).build();
             self.hits.append(&nothing);
         }
         for hit in found.iter().rev().take(MAX_HITS) {

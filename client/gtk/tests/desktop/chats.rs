@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::kit::App;
 
 /// The long messages of which only the last ones are loaded at a start.
-const LONG_TEXTS: usize = 120;
+const LONG_TEXTS: usize = 70;
 
 #[test]
 fn chat_is_approved_by_a_click() {
@@ -21,10 +21,10 @@ fn chat_is_approved_by_a_click() {
     assert_eq!(bob.reply(asked)["with"], "alice");
     app.wait_gone("button", "Approve");
     bob.ok("say", json!({"to": "alice", "text": "good evening"}));
-    app.wait_label("bob: good evening");
-    app.open("bob");
+    // The chat is shown at once, and what is typed goes to it.
     app.wait("label", "good evening");
-    app.say("and to you");
+    app.desktop.move_as(&["type", "--delay", "20", "and to you"]);
+    app.desktop.press(&["Return"]);
     bob.wait_event_with("message", "text", "and to you");
     app.picture("chat");
 }
@@ -109,6 +109,28 @@ fn history_is_there_after_a_restart() {
 }
 
 #[test]
+fn last_messages_stay_in_view_and_found_ones_come_into_it() {
+    let server = TestServer::start(&[]);
+    let mut app = App::join("in-view", &server, "alice");
+    let mut bob = TestClient::join(&server, "bob");
+    app.befriend("alice", &mut bob);
+    for number in 0..80 {
+        bob.ok("say", json!({"to": "alice", "text": format!("line {number}.")}));
+    }
+    app.wait_in_view("line 79.");
+    app.open("Everyone");
+    app.open("bob");
+    app.wait_in_view("line 79.");
+    app.say("one of mine");
+    app.wait_in_view("one of mine");
+    app.desktop.press(&["ctrl+f"]);
+    app.wait("search box", "Search all messages").write("line 17.");
+    app.click_row("line 17.");
+    app.wait_in_view("line 17.");
+    app.picture("found");
+}
+
+#[test]
 fn older_messages_come_from_the_history() {
     let server = TestServer::start(&[]);
     let mut app = App::start("older", &server, &["--history"]);
@@ -118,7 +140,7 @@ fn older_messages_come_from_the_history() {
     // The window loads half a megabyte of texts at its start.
     bob.ok("say", json!({"to": "alice", "text": "remember the milk"}));
     for number in 0..LONG_TEXTS {
-        let text = format!("{number}: {}", "tea ".repeat(1_500));
+        let text = format!("{number}: {}", "tea ".repeat(2_500));
         bob.ok("say", json!({"to": "alice", "text": text}));
     }
     bob.ok("say", json!({"to": "alice", "text": "this is the last"}));
@@ -129,7 +151,7 @@ fn older_messages_come_from_the_history() {
     app.desktop.press(&["ctrl+f"]);
     app.wait("search box", "Search all messages").write("milk");
     app.click_row("remember the milk");
-    app.wait("label", "remember the milk");
+    app.wait_in_view("remember the milk");
     // Another start, and by the keyboard.
     let mut app = App::start_again("older-by-key", &server, app.close(), &["--history"]);
     app.open("bob");

@@ -6,10 +6,6 @@ use letschat_tests::server::TestServer;
 
 use crate::kit::{App, PASSWORD};
 
-/// The field for the name in the command that logs in.
-const LOGIN_NAME: &str =
-    "username: the account; not needed if this machine has one alone (may be left out)";
-
 /// Returns the words of the title of a window that is logged in.
 fn here(server: &TestServer) -> String {
     format!("alice at {}", server.address)
@@ -118,15 +114,14 @@ fn login_is_offered_while_nobody_is_logged_in() {
     TestClient::join(&server, "alice").quits();
     let mut app = App::start("log-in-later", &server, &["--no-login"]);
     app.click("Log in…");
-    app.wait_window("Commands");
-    app.wait("text box", LOGIN_NAME).write("alice");
-    app.click("Run");
-    // Another machine has the key of the account, so that its password is asked for.
-    app.wait_window("Password");
+    app.wait_window("Log in");
+    app.wait("text box", "Name").write("alice");
+    app.click_in("Log in", "Log in");
+    // Another machine has the key of the account.
+    app.wait_label("This machine has no key of alice's for this server");
     app.picture("password");
-    let question = "Password (empty: log in by this machine's key)";
-    app.wait("text box", question).write(PASSWORD);
-    app.click_in("Password", "Continue");
+    app.wait("text box", "Password").write(PASSWORD);
+    app.click_in("Log in", "Log in");
     app.wait_label(&here(&server));
     app.wait_gone("button", "Log in…");
 }
@@ -135,10 +130,11 @@ fn login_is_offered_while_nobody_is_logged_in() {
 fn second_start_shows_the_window_of_the_first() {
     let server = TestServer::start(&[]);
     let app = App::join("second-start", &server, "alice");
-    app.start_beside(&["--server", &server.location()]);
-    app.say("/whoami");
-    app.wait_label(&here(&server));
-    drop(app);
+    let flags = ["--server", &server.location()];
+    // The desktop has put another window in front.
+    app.desktop.move_as(&["search", "--name", "^Let's Chat$", "windowunmap"]);
+    app.start_beside(&flags);
+    app.desktop.move_as(&["search", "--sync", "--onlyvisible", "--name", "^Let's Chat$"]);
 }
 
 #[test]

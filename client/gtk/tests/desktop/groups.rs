@@ -35,6 +35,8 @@ fn group_is_created_and_somebody_invited() {
     app.click("Members");
     app.wait_window("Members of #team");
     app.click("Remove");
+    app.wait_window("Remove bob from #team?");
+    app.click_in("Remove bob from #team?", "Remove");
     app.wait_gone("button", "Remove");
 }
 

@@ -25,6 +25,8 @@ fn notification_names_the_author_and_hides_the_text() {
     let mut bob = TestClient::join(&server, "bob");
     app.befriend("alice", &mut bob);
     let patience = Duration::from_secs(20);
+    // There is no notification of a message that is shown.
+    app.open("Notes");
     drain(&app);
     bob.ok("say", json!({"to": "alice", "text": "the secret is tea"}));
     let (title, text) = next(&app, patience).unwrap();
@@ -46,6 +48,8 @@ fn text_is_shown_if_that_is_wanted_and_is_no_markup() {
     let mut bob = TestClient::join(&server, "bob");
     app.befriend("alice", &mut bob);
     let patience = Duration::from_secs(20);
+    // There is no notification of a message that is shown.
+    app.open("Notes");
     drain(&app);
     bob.ok("say", json!({"to": "alice", "text": "<b>tea</b>"}));
     let (_, text) = next(&app, patience).unwrap();

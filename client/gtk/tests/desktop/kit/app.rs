@@ -240,6 +240,20 @@ impl App {
         windows.iter().any(|window| window.name == title)
     }
 
+    /// Waits until a label with this text is between the conversation's name and the field for messages.
+    pub(crate) fn wait_in_view(&self, text: &str) {
+        self.wait_until(&format!("label {text:?} in view"), |all| {
+            let place = |role, name| {
+                let control = all.iter().find(|one| one.is_called(role, name));
+                control.map(|control| control.place())
+            };
+            let (_, top, _, height) = place("label", text)?;
+            let (_, above, _, _) = place("button", "Verify")?;
+            let (_, below, _, _) = place("text box", "Message")?;
+            (top > above && top + height <= below).then_some(())
+        });
+    }
+
     /// Waits until a label has these words.
     pub(crate) fn wait_label(&self, words: &str) {
         self.wait_until(&format!("label with {words:?}"), |all| {
