@@ -165,13 +165,11 @@ fn in_a_chat(window: &Window, talker: &mut JsonClient, bench: &Bench) -> BenchRe
     let before = window.row(APPROVE);
     let asked = talker.tell("connect", &json!({"who": own.as_str()}));
     window.wait_for_change(APPROVE, &before)?;
-    thread::sleep(REST);
+    window.wait_for_rest()?;
+    // The chat is shown then.
     window.desktop.move_as(&["mousemove", "853", "77", "click", "1"]);
     talker.wait(until, "a chat", |line| line["id"] == asked && line["reply"] == "connect")?;
-    // The second row of the list is the chat.
-    thread::sleep(REST);
-    window.desktop.press(&["alt+Down"]);
-    Ok(())
+    window.wait_for_rest()
 }
 
 /// Says so many messages, as fast as they are taken.
