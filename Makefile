@@ -82,6 +82,7 @@ gtk-tools:
 check-tools: gtk-tools ## Check for the programs and libraries that the tests use, and install missing ones.
 	@scripts/install-tools.sh Xvfb:xvfb dbus-daemon /usr/libexec/at-spi2-registryd:at-spi2-core xdotool
 	@scripts/install-tools.sh openssl ncat python3 strace faketime ip:iproute2 nft:nftables
+	@command -v valkey-server >/dev/null || command -v redis-server >/dev/null || scripts/install-tools.sh redis-check-rdb:redis-tools
 	@[ -n "$$LETSCHAT_TEST_MYSQL" ] || scripts/throwaway-mysql.sh --check \
 		|| scripts/install-tools.sh mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
 

@@ -1,6 +1,8 @@
 //! The settings from flags, the environment and the settings file.
 
+mod cluster;
 mod mysql;
+mod password;
 
 use std::ffi::OsString;
 use std::io;
@@ -19,6 +21,7 @@ use letschat_server::settings::{
 
 use tracing::Level;
 
+use self::cluster::{ClusterFlags, ClusterFlagsError};
 use self::mysql::{MysqlFlags, MysqlFlagsError, StoreParser};
 use crate::account_admin::AccountTask;
 use crate::log::LogFormat;
@@ -52,6 +55,9 @@ pub(crate) struct Flags {
 
     #[command(flatten)]
     mysql: MysqlFlags,
+
+    #[command(flatten)]
+    cluster: ClusterFlags,
 
     /// The folder of the server's key and database
     /// [default: letschat-server in $XDG_DATA_HOME or ~/.local/share]
@@ -231,6 +237,9 @@ pub(crate) enum SettingsError {
     /// The credentials for the database are incomplete.
     #[error(transparent)]
     Mysql(#[from] MysqlFlagsError),
+    /// The settings of the cluster are incomplete.
+    #[error(transparent)]
+    Cluster(#[from] ClusterFlagsError),
 }
 
 impl Flags {
@@ -271,7 +280,17 @@ impl Flags {
         }
         let relay_rates =
             RelayRates { each: self.relay_rate * 1_000, all: self.relay_rate_total * 1_000 };
-        Ok(ServerSettings { listen, port, data_folder, store, clients_file, hub, relay_rates })
+        let cluster = self.cluster.settings(&store)?;
+        Ok(ServerSettings {
+            listen,
+            port,
+            data_folder,
+            store,
+            clients_file,
+            hub,
+            relay_rates,
+            cluster,
+        })
     }
 
     /// Returns the path of the classroom's file, with its folder.

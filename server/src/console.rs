@@ -299,8 +299,7 @@ mod tests {
             by_hand: true,
             since_wall_ms: 0,
             logged_in_ms: 0,
-            idle_ms: 0,
-            datagrams: false,
+            at: letschat_server::hub::SessionPlace::Here { idle_ms: 0, datagrams: false },
         };
         let operate = |operator| {
             let Operator::List { after } = operator else { panic!("{operator:?}") };

@@ -16,6 +16,7 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::datagram::DatagramKeys;
 
+use crate::bell::Bell;
 use crate::classroom::Classroom;
 use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
 use crate::net::Event;
@@ -52,6 +53,8 @@ pub(crate) struct Driver {
     pub(crate) store: StoreService,
     pub(crate) classroom: Classroom,
     pub(crate) relays: Relays,
+    /// The bell of the cluster, if the server belongs to one.
+    pub(crate) bell: Option<Bell>,
     pub(crate) listener: Option<Task<()>>,
     /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
@@ -200,6 +203,7 @@ impl Driver {
             Effect::Datagram { to, message } => self.datagrams.send(to, &message),
             Effect::WriteClients(entries) => self.classroom.write(entries),
             Effect::Show(line) => self.classroom.show(line),
+            Effect::Ring => self.bell.iter().for_each(Bell::ring),
             Effect::CancelStore { connection } => self.store.cancel(connection),
             Effect::Answer(answer) => {
                 if let Some(operating) = self.operating.take() {

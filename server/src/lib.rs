@@ -9,6 +9,7 @@
 //! * [`open_room`] – a chat room in clear text over UDP, instead of all the others
 //! * [`clients_file`] – the file of a classroom's clients
 //! * `classroom` – that file's writer, the server's screen, and the knocks after a restart
+//! * `bell` – how the servers of a cluster ring each other
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
 //! * [`reserved_names`] – names that are refused at sign-up
@@ -22,7 +23,7 @@
 //!   queue.
 //! * A client that does not read fills its own outbox and loses its own connection.
 //! * Every queue, buffer and wait has a bound, stated where it is defined.
-//! * Two servers never share a data folder or a store.
+//! * Two servers never share a data folder, and outside of a cluster never a store.
 //!
 //! # Deliberately absent
 //!
@@ -32,6 +33,7 @@
 //! * Global state: several servers can run in one process, as in the tests.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bell;
 mod classroom;
 pub mod clients_file;
 mod data_folder;
@@ -57,6 +59,7 @@ use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 use letschat_protocol::identity::Fingerprint;
 
+use bell::Bell;
 use classroom::Classroom;
 use clients_file::ClientEntry;
 pub use data_folder::make as make_data_folder;
@@ -73,7 +76,7 @@ use net::tls::Credentials;
 pub use net::tls::{TlsError, stored_fingerprint};
 use runtime::Runtime;
 pub use settings::ServerSettings;
-use settings::{CLIENTS_FILE, StoreLocation};
+use settings::{CLIENTS_FILE, ClusterSettings, StoreLocation};
 use store::mysql::Mysql;
 use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
@@ -144,7 +147,7 @@ impl Server {
         raise_descriptor_limit();
         let folder = &settings.data_folder;
         let data_folder = DataFolder::open(folder).map_err(|error| lock_error(folder, error))?;
-        let (mut store, store_lock) = open_store(&settings.store)?;
+        let (mut store, store_lock) = open_store(&settings)?;
         let log = store.load_log().map_err(|error| store_error(&settings.store, error))?;
         let Credentials { config, fingerprint } = Credentials::load_or_make(&data_folder)?;
         let ports = open_ports(settings.listen, settings.port)?;
@@ -167,6 +170,14 @@ impl Server {
         };
         let known = known_clients(&settings)?;
         let mut hub = Hub::new(settings.hub, instance, log, clock::now());
+        let bell = match (settings.cluster, &settings.store) {
+            (Some(ClusterSettings { name, bell }), StoreLocation::Mysql(database)) => {
+                let bell = Bell::start(bell, &database.database, &name, events.clone())?;
+                hub = hub.in_cluster(name);
+                Some(bell)
+            }
+            _ => None,
+        };
         hub.restore_clients(known.iter().flatten().cloned());
         let listener = Listener::new(ports.tcp)?.run(events.clone());
         let path = settings.clients_file;
@@ -181,6 +192,7 @@ impl Server {
             store,
             classroom,
             relays: Relays::new(settings.relay_rates, RelayTimeouts::default()),
+            bell,
             listener: spawner.essential("the task that accepts connections", listener),
             operating: None,
             stopped: stopping,
@@ -281,7 +293,8 @@ fn store_error(location: &StoreLocation, source: StoreError) -> StartError {
 
 /// Opens the store. SQLite's file is locked first, so that a second server changes nothing in it.
 /// MySQL has a lock of its own.
-fn open_store(location: &StoreLocation) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
+fn open_store(settings: &ServerSettings) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
+    let location = &settings.store;
     let failed = |error| store_error(location, error);
     match location {
         StoreLocation::Sqlite(path) => {
@@ -292,7 +305,11 @@ fn open_store(location: &StoreLocation) -> Result<(Box<dyn Store>, Option<Lock>)
             Ok((Box::new(Sqlite::open(path).map_err(failed)?), Some(lock)))
         }
         StoreLocation::Mysql(database) => {
-            Ok((Box::new(Mysql::open(database).map_err(failed)?), None))
+            let opened = match &settings.cluster {
+                None => Mysql::open(database),
+                Some(cluster) => Mysql::join(database, cluster.name.clone()),
+            };
+            Ok((Box::new(opened.map_err(failed)?), None))
         }
     }
 }

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub use crate::bell::{BellLocation, BellLocationError};
 use crate::hub;
 pub use crate::net::relay::RelayRates;
+pub use crate::store::cluster::ServerName;
 use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
 
 /// The default port, for TCP and UDP.
@@ -32,6 +34,17 @@ pub struct ServerSettings {
     pub hub: hub::Settings,
     /// The limits of the relays' rates.
     pub relay_rates: RelayRates,
+    /// The cluster that the server belongs to, whose servers share a MySQL database.
+    pub cluster: Option<ClusterSettings>,
+}
+
+/// The place of a server in its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// The name of this server. No other one of the cluster has it.
+    pub name: ServerName,
+    /// The Valkey or Redis server through which servers ring each other.
+    pub bell: BellLocation,
 }
 
 impl ServerSettings {
@@ -45,6 +58,7 @@ impl ServerSettings {
             data_folder,
             hub: hub::Settings::default(),
             relay_rates: RelayRates::default(),
+            cluster: None,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! * `between` – an attacker between two programs who alters the traffic
 //! * `faults` – crashes, floods, full disks, rough networks; `make chaos` runs them in full
 //! * `store` – SQLite and MySQL
+//! * `cluster` – several servers as one service
 //! * `net` – the start, the refusals and the end of the server
 //! * `readme`, `assignments`, `transcripts` – the documents, checked against the programs
 //! * `sources` – rules for every source file
@@ -28,6 +29,7 @@
 //! * [`person`] – a client in its own pseudo-terminal
 //! * [`palette`] – the colours of terminals
 //! * [`mysql_server`] – a database server for the tests
+//! * [`cluster`] – several servers with a database and a bell in common
 //! * [`desktop`] – a screen and a session bus
 //!
 //! Other ends of a connection:
@@ -52,6 +54,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod cluster;
 mod deadline;
 pub mod desktop;
 pub mod form;

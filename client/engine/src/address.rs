@@ -1,4 +1,4 @@
-//! The address of a server as a user writes it: `HOST[:PORT][#FINGERPRINT]`.
+//! The address of a server as a user writes it: `HOST[:PORT][#FINGERPRINT]`. A service may have several.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -44,6 +44,9 @@ pub enum AddressError {
     /// The fingerprint is not 64 hexadecimal digits.
     #[error("expected the fingerprint's 64 hexadecimal digits after the #")]
     Fingerprint,
+    /// Servers of one service have one key.
+    #[error("the servers of a list belong together and have the same key; these have two")]
+    TwoKeys,
 }
 
 impl ServerAddress {
@@ -86,6 +89,48 @@ impl ServerAddress {
     pub(crate) fn is_loopback(&self) -> bool {
         let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
         self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
+    }
+}
+
+/// The address of a service as a user writes it: a server, or several of a cluster with commas between them. The servers
+/// of a cluster have the same key, so that a fingerprint of one is that of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAddress(Vec<ServerAddress>);
+
+impl ServiceAddress {
+    /// Returns the servers, in the order in which they are tried.
+    pub fn servers(&self) -> &[ServerAddress] {
+        &self.0
+    }
+}
+
+impl From<ServerAddress> for ServiceAddress {
+    fn from(server: ServerAddress) -> ServiceAddress {
+        ServiceAddress(vec![server])
+    }
+}
+
+impl FromStr for ServiceAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<ServiceAddress, AddressError> {
+        let parsed = text.split(',').map(|part| part.trim().parse());
+        let mut servers: Vec<ServerAddress> = parsed.collect::<Result<_, _>>()?;
+        let mut keys: Vec<Fingerprint> = servers.iter().filter_map(|one| one.fingerprint).collect();
+        keys.dedup();
+        if keys.len() > 1 {
+            return Err(AddressError::TwoKeys);
+        }
+        servers.iter_mut().for_each(|server| server.fingerprint = keys.first().copied());
+        Ok(ServiceAddress(servers))
+    }
+}
+
+/// Formats as `HOST:PORT` with commas between the servers.
+impl fmt::Display for ServiceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<String> = self.0.iter().map(ServerAddress::to_string).collect();
+        f.write_str(&servers.join(","))
     }
 }
 
@@ -169,6 +214,17 @@ mod tests {
         assert_eq!(address.fingerprint, Some(fingerprint));
         assert_eq!(address.to_string(), "localhost:1");
         assert_eq!(shown("localhost#abc"), Err(AddressError::Fingerprint));
+    }
+
+    #[test]
+    fn servers_of_a_list_have_one_key() {
+        let (one, other) = (Fingerprint::of_spki(b"one"), Fingerprint::of_spki(b"other"));
+        let service: ServiceAddress = format!("a, b:1#{one},[::1]").parse().unwrap();
+        assert_eq!(service.to_string(), "a:4400,b:1,[::1]:4400");
+        assert!(service.servers().iter().all(|server| server.fingerprint == Some(one)));
+        let two = format!("a#{one},b#{other}").parse::<ServiceAddress>();
+        assert_eq!(two, Err(AddressError::TwoKeys));
+        assert!("a,,b".parse::<ServiceAddress>().is_err());
     }
 
     #[test]

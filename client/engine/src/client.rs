@@ -14,7 +14,7 @@ use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::username::Username;
 
 use crate::account;
-use crate::address::ServerAddress;
+use crate::address::ServiceAddress;
 use crate::driver::{Driver, FromFrontEnd};
 use crate::events::Subscription;
 use crate::net::receiver;
@@ -32,8 +32,8 @@ const MAX_WAITING_REQUESTS: usize = 64;
 /// The config of a client.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The server.
-    pub server: ServerAddress,
+    /// The server, or the servers of a cluster.
+    pub server: ServiceAddress,
     /// The folder of keys and state. A missing one is created, for its owner alone.
     pub data_folder: PathBuf,
     /// True to accept a server off loopback whose key was never seen, with a notice.
@@ -94,7 +94,7 @@ impl Config {
     fn known_server(&self) -> Option<Fingerprint> {
         let known = KnownServers::in_folder(&self.data_folder);
         // An unreadable list is reported when the server is dialled.
-        known.expected(&self.server).ok().flatten()
+        known.expected_of(&self.server).ok().flatten()
     }
 }
 

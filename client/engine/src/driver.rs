@@ -4,6 +4,7 @@
 //! of the server are always read. Those of peers are not while the front end is behind (see
 //! [`telling`]): their links stop reading. Files are small and written without a task of their own.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::io;
@@ -192,7 +193,8 @@ impl<'a> Running<'a> {
         let (queue, occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let (peer_queue, peer_occurrences) = async_channel::bounded(QUEUE_LENGTH);
         let target = Target {
-            address: config.server.clone(),
+            service: config.server.clone(),
+            last: Cell::new(0),
             known: KnownServers::in_folder(&config.data_folder),
             may_accept: config.accept_new,
             local_port: config.classroom.as_ref().map(|classroom| classroom.server_port),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use letschat_flags::files;
 use letschat_protocol::identity::Fingerprint;
 
-use crate::address::ServerAddress;
+use crate::address::{ServerAddress, ServiceAddress};
 use crate::private_file;
 use letschat_core::session::Unreached;
 pub(crate) use letschat_core::trust::Verdict;
@@ -47,6 +47,12 @@ impl KnownServers {
         Ok(same.and_then(|(_, text)| text.parse().ok()))
     }
 
+    /// Returns the fingerprint that the servers of a service are likely to show.
+    pub(crate) fn expected_of(&self, service: &ServiceAddress) -> io::Result<Option<Fingerprint>> {
+        let mut expected = service.servers().iter().map(|server| self.expected(server));
+        expected.find_map(Result::transpose).transpose()
+    }
+
     fn entry(
         &self,
         known: &BTreeMap<String, String>,
@@ -56,10 +62,11 @@ impl KnownServers {
         text.map(|text| text.parse().map_err(|error| self.broken(&error))).transpose()
     }
 
-    /// Judges a key that a server just proved to have, and remembers it if it is new. `may_accept`
+    /// Judges a key that a server of a service just proved to have, and remembers it if it is new. `may_accept`
     /// says that the user will see a notice, or has agreed beforehand.
     pub(crate) fn judge(
         &self,
+        service: &ServiceAddress,
         server: &ServerAddress,
         reached_at: IpAddr,
         found: Fingerprint,
@@ -71,9 +78,15 @@ impl KnownServers {
         files::refuse_replaceable(&self.folder, &self.path()).map_err(unusable)?;
         let known = self.load().map_err(unusable)?;
         let remembered = self.entry(&known, server).map_err(unusable)?;
+        // The key of another server of the service is as good as one that the user has given.
+        let others = service.servers().iter().filter(|other| *other != server);
+        let of_others = others.map(|other| self.entry(&known, other)).find_map(Result::transpose);
+        let given = match (server.fingerprint, remembered) {
+            (None, None) => of_others.transpose().map_err(unusable)?,
+            (given, _) => given,
+        };
         let may_accept = may_accept || reached_at.to_canonical().is_loopback();
-        let verdict =
-            judge(server.fingerprint, remembered, found, || elsewhere(&known, found), may_accept)?;
+        let verdict = judge(given, remembered, found, || elsewhere(&known, found), may_accept)?;
         if verdict != Verdict::Known {
             self.remember(server, found).map_err(unusable)?;
         }
@@ -131,6 +144,32 @@ mod tests {
         Fingerprint::of_spki(name.as_bytes())
     }
 
+    /// Judges the key of a server that is alone.
+    fn judged(
+        known: &KnownServers,
+        server: &ServerAddress,
+        at: IpAddr,
+        found: Fingerprint,
+        may_accept: bool,
+    ) -> Result<Verdict, Unreached> {
+        known.judge(&server.clone().into(), server, at, found, may_accept)
+    }
+
+    #[test]
+    fn servers_of_a_service_have_the_key_of_the_known_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = KnownServers::in_folder(folder.path());
+        judged(&known, &server("a"), FAR, key("one"), true).unwrap();
+        let service: ServiceAddress = "a,b".parse().unwrap();
+        let other = &service.servers()[1];
+        let changed = Unreached::KeyChanged { known: key("one"), found: key("other") };
+        let judge = |found| known.judge(&service, other, FAR, found, true);
+        assert_eq!(judge(key("other")), Err(changed));
+        assert_eq!(judge(key("one")), Ok(Verdict::AsGiven));
+        assert_eq!(judge(key("one")), Ok(Verdict::Known));
+        assert_eq!(known.expected_of(&"c,a".parse().unwrap()).unwrap(), Some(key("one")));
+    }
+
     fn server(text: &str) -> ServerAddress {
         text.parse().unwrap()
     }
@@ -145,10 +184,10 @@ mod tests {
         let known = KnownServers::in_folder(folder.path());
         let (host, found) = (server("host"), key("a"));
         let refused = Err(Unreached::KeyUnknown { found });
-        assert_eq!(known.judge(&host, FAR, found, false), refused);
+        assert_eq!(judged(&known, &host, FAR, found, false), refused);
         assert_eq!(known.expected(&host).unwrap(), None);
-        assert_eq!(known.judge(&host, FAR, found, true), Ok(Verdict::FirstSight));
-        assert_eq!(known.judge(&host, FAR, found, false), Ok(Verdict::Known));
+        assert_eq!(judged(&known, &host, FAR, found, true), Ok(Verdict::FirstSight));
+        assert_eq!(judged(&known, &host, FAR, found, false), Ok(Verdict::Known));
     }
 
     #[test]
@@ -156,8 +195,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
-        assert_eq!(known.judge(&server("a"), NEAR, key("a"), false), Ok(Verdict::FirstSight));
-        assert_eq!(known.judge(&server("b"), mapped, key("b"), false), Ok(Verdict::FirstSight));
+        assert_eq!(judged(&known, &server("a"), NEAR, key("a"), false), Ok(Verdict::FirstSight));
+        assert_eq!(judged(&known, &server("b"), mapped, key("b"), false), Ok(Verdict::FirstSight));
     }
 
     #[test]
@@ -165,32 +204,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
         let host = server("host");
-        known.judge(&host, NEAR, key("a"), true).unwrap();
+        judged(&known, &host, NEAR, key("a"), true).unwrap();
         let changed = Unreached::KeyChanged { known: key("a"), found: key("b") };
-        assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(changed));
+        assert_eq!(judged(&known, &host, NEAR, key("b"), true), Err(changed));
         // Another port is another server.
-        assert_eq!(known.judge(&server("host:1"), NEAR, key("b"), true), Ok(Verdict::FirstSight));
+        assert_eq!(
+            judged(&known, &server("host:1"), NEAR, key("b"), true),
+            Ok(Verdict::FirstSight)
+        );
     }
 
     #[test]
     fn key_known_from_another_address_needs_nobody_who_accepts() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
-        known.judge(&server("127.0.0.1"), NEAR, key("a"), false).unwrap();
+        judged(&known, &server("127.0.0.1"), NEAR, key("a"), false).unwrap();
         let as_before = Ok(Verdict::KnownAs("127.0.0.1:4400".into()));
-        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), as_before);
-        assert_eq!(known.judge(&server("localhost"), FAR, key("a"), false), Ok(Verdict::Known));
+        assert_eq!(judged(&known, &server("localhost"), FAR, key("a"), false), as_before);
+        assert_eq!(judged(&known, &server("localhost"), FAR, key("a"), false), Ok(Verdict::Known));
         // The other address is held to that key from now on.
         let changed = Unreached::KeyChanged { known: key("a"), found: key("b") };
-        assert_eq!(known.judge(&server("localhost"), NEAR, key("b"), true), Err(changed));
+        assert_eq!(judged(&known, &server("localhost"), NEAR, key("b"), true), Err(changed));
     }
 
     #[test]
     fn loopback_address_is_expected_to_be_the_known_server() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
-        known.judge(&server("127.0.0.1"), NEAR, key("a"), true).unwrap();
-        known.judge(&server("elsewhere"), FAR, key("b"), true).unwrap();
+        judged(&known, &server("127.0.0.1"), NEAR, key("a"), true).unwrap();
+        judged(&known, &server("elsewhere"), FAR, key("b"), true).unwrap();
         let expected = |text| known.expected(&server(text)).unwrap();
         for same in ["127.0.0.1", "localhost", "[::1]", "127.0.0.2"] {
             assert_eq!(expected(same), Some(key("a")), "{same}");
@@ -198,7 +240,7 @@ mod tests {
         for other in ["localhost:1", "192.0.2.1", "localhost.example.org"] {
             assert_eq!(expected(other), None, "{other}");
         }
-        known.judge(&server("localhost"), NEAR, key("c"), true).unwrap();
+        judged(&known, &server("localhost"), NEAR, key("c"), true).unwrap();
         assert_eq!(expected("localhost"), Some(key("c")));
     }
 
@@ -206,12 +248,12 @@ mod tests {
     fn key_of_another_server_at_a_known_address_is_a_changed_key() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
-        known.judge(&server("one"), NEAR, key("a"), true).unwrap();
-        known.judge(&server("two"), NEAR, key("b"), true).unwrap();
+        judged(&known, &server("one"), NEAR, key("a"), true).unwrap();
+        judged(&known, &server("two"), NEAR, key("b"), true).unwrap();
         let changed = Unreached::KeyChanged { known: key("b"), found: key("a") };
-        assert_eq!(known.judge(&server("two"), NEAR, key("a"), true), Err(changed));
+        assert_eq!(judged(&known, &server("two"), NEAR, key("a"), true), Err(changed));
         let given = Unreached::KeyChanged { known: key("b"), found: key("a") };
-        assert_eq!(known.judge(&with_key("three", key("b")), NEAR, key("a"), true), Err(given));
+        assert_eq!(judged(&known, &with_key("three", key("b")), NEAR, key("a"), true), Err(given));
     }
 
     #[test]
@@ -220,7 +262,7 @@ mod tests {
         let known = KnownServers::in_folder(folder.path());
         let of_all = std::fs::Permissions::from_mode(0o777);
         std::fs::set_permissions(folder.path(), of_all).unwrap();
-        let result = known.judge(&server("host"), NEAR, key("a"), true);
+        let result = judged(&known, &server("host"), NEAR, key("a"), true);
         let Err(Unreached::Folder(sentence)) = result else { panic!("{result:?}") };
         assert!(sentence.contains("chmod go-w "), "{sentence}");
     }
@@ -231,13 +273,13 @@ mod tests {
         let known = KnownServers::in_folder(folder.path());
         let host = with_key("host", key("a"));
         let wrong = Unreached::KeyChanged { known: key("a"), found: key("b") };
-        assert_eq!(known.judge(&host, NEAR, key("b"), true), Err(wrong));
-        assert_eq!(known.judge(&host, FAR, key("a"), false), Ok(Verdict::AsGiven));
+        assert_eq!(judged(&known, &host, NEAR, key("b"), true), Err(wrong));
+        assert_eq!(judged(&known, &host, FAR, key("a"), false), Ok(Verdict::AsGiven));
         assert_eq!(known.expected(&server("host")).unwrap(), Some(key("a")));
         // After a change, the user accepts the new key by giving it.
         let moved = with_key("host", key("b"));
-        assert_eq!(known.judge(&moved, FAR, key("b"), false), Ok(Verdict::AsGiven));
-        assert_eq!(known.judge(&server("host"), FAR, key("b"), false), Ok(Verdict::Known));
+        assert_eq!(judged(&known, &moved, FAR, key("b"), false), Ok(Verdict::AsGiven));
+        assert_eq!(judged(&known, &server("host"), FAR, key("b"), false), Ok(Verdict::Known));
     }
 
     #[test]
@@ -246,7 +288,7 @@ mod tests {
         let known = KnownServers::in_folder(folder.path());
         for broken in ["{\"host:4400\": \"abc\"}", "{", "[]"] {
             std::fs::write(known.path(), broken).unwrap();
-            let result = known.judge(&server("host"), NEAR, key("a"), true);
+            let result = judged(&known, &server("host"), NEAR, key("a"), true);
             assert!(matches!(result, Err(Unreached::Folder(_))), "{result:?}");
             assert_eq!(std::fs::read_to_string(known.path()).unwrap(), broken);
         }
@@ -256,7 +298,7 @@ mod tests {
     fn the_file_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let known = KnownServers::in_folder(folder.path());
-        known.judge(&server("host"), NEAR, key("a"), true).unwrap();
+        judged(&known, &server("host"), NEAR, key("a"), true).unwrap();
         let mode = std::fs::metadata(known.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

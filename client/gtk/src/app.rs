@@ -14,7 +14,7 @@ use futures_lite::StreamExt as _;
 use letschat_core::conversation::ConversationId;
 use letschat_core::event::Event;
 use letschat_core::session::Request;
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::{ServerAddress, ServiceAddress};
 use letschat_engine::client::{Config, Ended};
 use letschat_flags::{clock, output};
 use letschat_protocol::username::Username;
@@ -280,7 +280,7 @@ impl App {
     }
 
     /// Starts the client of a server, and shows its window, or asks for an account.
-    async fn start(&self, server: ServerAddress) {
+    async fn start(&self, server: ServiceAddress) {
         let config = match self.options.client.to_config(server, true) {
             Ok(config) => config,
             Err(error) => return self.fail(&error.to_string()),

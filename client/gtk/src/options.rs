@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use letschat_engine::address::{AddressError, ServerAddress};
+use letschat_engine::address::{AddressError, ServerAddress, ServiceAddress};
 use letschat_flags::number;
 use letschat_flags::settings_file::{self, FlagsError, SettingsPlace};
 use letschat_settings::flags::{self, ClientFlags};
@@ -57,13 +57,15 @@ impl Options {
     }
 
     /// Returns the server, or `None` if the user has to be asked for it.
-    pub(crate) fn server(&self) -> Result<Option<ServerAddress>, AddressError> {
+    pub(crate) fn server(&self) -> Result<Option<ServiceAddress>, AddressError> {
         match (&self.host, self.port) {
-            (Some(host), Some(port)) => ServerAddress::with_port(host, port).map(Some),
+            (Some(host), Some(port)) => {
+                ServerAddress::with_port(host, port).map(|server| Some(server.into()))
+            }
             (Some(host), None) => host.parse().map(Some),
             (None, _) if self.client.asks_for_server(&settings_place()).is_some() => Ok(None),
             (None, _) => {
-                let usual = ServerAddress::on_this_machine;
+                let usual = || ServerAddress::on_this_machine().into();
                 Ok(Some(self.client.server.clone().unwrap_or_else(usual)))
             }
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use adw::glib::{self, clone};
 use adw::prelude::*;
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::ServiceAddress;
 use letschat_protocol::devices::DeviceName;
 use letschat_settings::file;
 use letschat_settings::notify::NotifyOf;
@@ -124,9 +124,9 @@ impl Settings {
     fn machine(&self) -> adw::PreferencesGroup {
         let group = from_next_start("Connection");
         let flags = &self.app.options().client;
-        let server = flags.server.as_ref().map(file::with_key).unwrap_or_default();
+        let server = flags.server.as_ref().map(file::service_with_key).unwrap_or_default();
         let settings = self.clone();
-        add_entry(&group, "Server", &server, move |text| match text.parse::<ServerAddress>() {
+        add_entry(&group, "Server", &server, move |text| match text.parse::<ServiceAddress>() {
             Err(error) if !text.is_empty() => {
                 settings.say(&format!("That is no address of a server: {error}."))
             }

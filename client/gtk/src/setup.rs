@@ -226,7 +226,7 @@ impl Setup {
             }
             Err(_) => return tell(&self.server_trouble, "The connection could not be tried."),
         }
-        let config = match self.app.options().client.to_config(server.clone(), true) {
+        let config = match self.app.options().client.to_config(server.clone().into(), true) {
             Ok(config) => config,
             Err(error) => return tell(&self.server_trouble, &error.to_string()),
         };

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::{ServerAddress, ServiceAddress};
 use letschat_flags::files;
 use toml_edit::{DocumentMut, Item, Value, value};
 
@@ -61,6 +61,12 @@ pub fn change(path: &Path, settings: &[(&str, Option<Value>)]) -> io::Result<()>
         fs::set_permissions(&new, old.permissions())?;
     }
     fs::rename(&new, path)
+}
+
+/// Formats the address of a service, with the fingerprint that it may have.
+pub fn service_with_key(service: &ServiceAddress) -> String {
+    let servers: Vec<String> = service.servers().iter().map(with_key).collect();
+    servers.join(",")
 }
 
 /// Formats an address as the user writes it, with the fingerprint that it may have.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use letschat_commands::file_access::FileAccess;
 use letschat_engine::account;
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::ServiceAddress;
 use letschat_engine::client::{Config, HistoryConfig};
 use letschat_flags::settings_file::SettingsPlace;
 use letschat_flags::{ip_address, number};
@@ -19,10 +19,10 @@ pub const DEFAULT_PEER_PORT: u16 = 4401;
 /// The flags of a client, whatever its front end.
 #[derive(Debug, Clone, Args)]
 pub struct ClientFlags {
-    /// The server; with #FINGERPRINT only that key is accepted, and remembered
-    /// [default: 127.0.0.1:4400; the first run asks]
+    /// The server; with #FINGERPRINT only that key is accepted, and remembered. Several servers of
+    /// one service stand with commas between them [default: 127.0.0.1:4400; the first run asks]
     #[arg(long, value_name = "HOST[:PORT][#FINGERPRINT]", env = "LETSCHAT_SERVER")]
-    pub server: Option<ServerAddress>,
+    pub server: Option<ServiceAddress>,
 
     /// A file with settings: `detach-on-chat = true` for --detach-on-chat
     /// [default: letschat/settings.toml in the user's config folder]
@@ -119,7 +119,7 @@ impl ClientFlags {
     /// about a key that was never seen.
     pub fn to_config(
         &self,
-        server: ServerAddress,
+        server: ServiceAddress,
         accepts_new: bool,
     ) -> Result<Config, ClientFlagsError> {
         Ok(Config {

@@ -18,7 +18,7 @@ use crate::frontend::line::Interface;
 use crate::frontend::line::notify::NotifyBy;
 use crate::frontend::line::theme::{ColorChoice, Theme, ThemeName};
 use letschat_commands::file_access::FileAccess;
-use letschat_engine::address::{AddressError, ServerAddress};
+use letschat_engine::address::{AddressError, ServerAddress, ServiceAddress};
 use letschat_engine::client::{Classroom, Config};
 
 /// Direct, encrypted chat between terminals.
@@ -286,7 +286,7 @@ impl Options {
 
     /// Returns the options with this server.
     pub fn with_server(self, server: ServerAddress) -> Options {
-        let client = ClientFlags { server: Some(server), ..self.client };
+        let client = ClientFlags { server: Some(server.into()), ..self.client };
         Options { client, ..self }
     }
 
@@ -303,7 +303,8 @@ impl Options {
             return Err(OptionsError::SamePorts);
         }
         // Nobody elsewhere is in a class on this machine.
-        let here = server.host.parse().ok().filter(IpAddr::is_loopback);
+        let first = server.servers().first().and_then(|first| first.host.parse().ok());
+        let here = first.filter(IpAddr::is_loopback);
         let accepts_new = self.accept_new_server
             || classroom.is_some()
             || self.is_interactive()
@@ -336,13 +337,16 @@ impl Options {
         Ok(account.map_or(FirstLogin::None, FirstLogin::As))
     }
 
-    fn server(&self) -> Result<ServerAddress, AddressError> {
+    fn server(&self) -> Result<ServiceAddress, AddressError> {
         match (&self.host, self.port) {
             (Some(host), None) if self.port2.is_none() => host.parse(),
             (Some(host), Some(port)) if self.port2.is_none() => {
-                ServerAddress::with_port(host, port)
+                ServerAddress::with_port(host, port).map(Into::into)
             }
-            _ => Ok(self.client.server.clone().unwrap_or_else(ServerAddress::on_this_machine)),
+            _ => {
+                let usual = || ServerAddress::on_this_machine().into();
+                Ok(self.client.server.clone().unwrap_or_else(usual))
+            }
         }
     }
 

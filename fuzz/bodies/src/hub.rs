@@ -314,6 +314,8 @@ impl<'a> World<'a> {
                 StoreAnswer::Appended { result: verdict.map(|_| first) }
             }
             StoreRequest::Mail(request) => StoreAnswer::Mail(self.mail_answer(request)),
+            // This server belongs to no cluster.
+            StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
             StoreRequest::Forget { .. } => return,
         };
         self.handle(Input::Stored(answer));
@@ -396,6 +398,7 @@ impl<'a> World<'a> {
                 }
                 assert_eq!(decoder.buffered(), 0, "what is sent are whole frames");
             }
+            Effect::Ring => panic!("this server belongs to no cluster"),
             Effect::Read { connection, mode } => {
                 let open = self.connection(connection);
                 assert_eq!(open.wanted.replace(mode), None, "one line is asked for at a time");

@@ -1,26 +1,24 @@
 //! The credentials and the encryption for a MySQL server.
 
-use std::env::{self, VarError};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command, Error, ValueEnum};
 use letschat_flags::files;
-use letschat_protocol::dialogue::Secret;
-use letschat_protocol::text::without_marks;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::mysql::location::{MysqlLocation, Tls};
-use zeroize::Zeroizing;
 
-/// The variable with the password. There is no flag for it, since other users can read flags.
-const PASSWORD_VARIABLE: &str = "LETSCHAT_SERVER_STORE_PASSWORD";
+use super::password::{PasswordError, Places};
 
-/// The largest password file, in bytes.
-const MAX_PASSWORD_FILE_BYTES: u64 = 4 * 1024;
+/// The places of the password.
+const PASSWORD: Places = Places {
+    what: "store",
+    variable: "LETSCHAT_SERVER_STORE_PASSWORD",
+    flag: "--store-password-file",
+};
 
 /// Credentials and encryption for the database that `--store mysql://...` names.
 #[derive(Debug, Args)]
@@ -52,14 +50,8 @@ enum TlsFlag {
 /// The settings for the database are incomplete or contradictory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MysqlFlagsError {
-    #[error("the store's password is both in {PASSWORD_VARIABLE} and in --store-password-file")]
-    TwoPasswords,
-    #[error("{PASSWORD_VARIABLE} is not UTF-8")]
-    Encoding,
-    #[error(
-        "can't read the store's password from {path}, which --store-password-file names: {source}"
-    )]
-    PasswordFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     #[error("--store-ca is of use only with --store-tls verified")]
     UselessAuthority,
     #[error("can't use {path}, which --store-ca names: {source}")]
@@ -72,12 +64,7 @@ impl MysqlFlags {
         &self,
         location: MysqlLocation,
     ) -> Result<MysqlLocation, MysqlFlagsError> {
-        let given = match env::var(PASSWORD_VARIABLE) {
-            Ok(password) => Some(Secret(password)).filter(|given| !given.0.is_empty()),
-            Err(VarError::NotPresent) => None,
-            Err(VarError::NotUnicode(_)) => return Err(MysqlFlagsError::Encoding),
-        };
-        let password = password(given, self.store_password_file.as_deref())?;
+        let password = PASSWORD.password(self.store_password_file.as_deref())?;
         Ok(MysqlLocation { password, wanted_tls: self.tls()?, ..location })
     }
 
@@ -95,36 +82,6 @@ impl MysqlFlags {
             None => Ok(None),
         }
     }
-}
-
-fn password(given: Option<Secret>, file: Option<&Path>) -> Result<Option<Secret>, MysqlFlagsError> {
-    match (given, file) {
-        (Some(_), Some(_)) => Err(MysqlFlagsError::TwoPasswords),
-        // A shell keeps the byte order mark of a file that it reads into a variable.
-        (Some(password), None) => Ok(Some(Secret(without_marks(&password.0).to_owned()))),
-        (None, Some(path)) => password_file(path)
-            .map(|content| Some(Secret(without_line_end(&content).to_owned())))
-            .map_err(|source| MysqlFlagsError::PasswordFile { path: path.to_owned(), source }),
-        (None, None) => Ok(None),
-    }
-}
-
-/// Reads the password file, which may be a pipe, as in `<(pass show chat)`.
-fn password_file(path: &Path) -> io::Result<Zeroizing<String>> {
-    let mut content = Zeroizing::new(String::with_capacity(MAX_PASSWORD_FILE_BYTES as usize + 1));
-    let length =
-        File::open(path)?.take(MAX_PASSWORD_FILE_BYTES + 1).read_to_string(&mut content)?;
-    if length as u64 > MAX_PASSWORD_FILE_BYTES {
-        return Err(io::Error::other("it is too long"));
-    }
-    Ok(content)
-}
-
-/// Removes the byte order marks and the line end that editors add.
-fn without_line_end(content: &str) -> &str {
-    let content = without_marks(content);
-    let content = content.strip_suffix('\n').unwrap_or(content);
-    content.strip_suffix('\r').unwrap_or(content)
 }
 
 /// The parser of a store's location. clap's own error would repeat an invalid one with its
@@ -155,6 +112,7 @@ mod tests {
     use super::*;
     use crate::config::Flags;
     use clap::Parser as _;
+    use letschat_protocol::dialogue::Secret;
     use std::fs;
 
     fn flags(more: &[&str]) -> Result<Flags, Error> {
@@ -189,17 +147,6 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let error = location(&["--store-password-file", path.to_str().unwrap()]).unwrap_err();
         assert!(error.contains("can't read the store's password from"), "{error}");
-    }
-
-    #[test]
-    fn a_password_comes_from_one_place() {
-        let given = || Some(Secret("hunter2".into()));
-        assert_eq!(password(None, None).unwrap(), None);
-        assert_eq!(password(given(), None).unwrap(), given());
-        let marked = Some(Secret("\u{feff}\u{feff}hunter2".into()));
-        assert_eq!(password(marked, None).unwrap(), given());
-        let both = password(given(), Some(Path::new("/file")));
-        assert!(matches!(both, Err(MysqlFlagsError::TwoPasswords)), "{both:?}");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::iter;
 use chrono::{DateTime, Utc};
 use letschat_protocol::limits::MAX_BROADCAST_BYTES;
 use letschat_protocol::printable::Printable;
-use letschat_server::hub::{Occupancy, OperatorAnswer, SessionPage, SessionSummary, Stats};
+use letschat_server::hub::{
+    Occupancy, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats,
+};
 
 use super::Rules;
 use super::command::{COMMANDS, Mistake};
@@ -86,6 +88,12 @@ fn list(page: &SessionPage) -> Vec<String> {
 }
 
 fn row(session: &SessionSummary) -> [String; 8] {
+    let (idle, delivery) = match &session.at {
+        SessionPlace::Here { idle_ms, datagrams } => {
+            (duration(*idle_ms), if *datagrams { "UDP" } else { "TCP" }.into())
+        }
+        SessionPlace::Elsewhere(server) => ("-".into(), format!("by {server}")),
+    };
     [
         Printable(session.username.as_str()).to_string(),
         session.address.to_string(),
@@ -93,8 +101,8 @@ fn row(session: &SessionSummary) -> [String; 8] {
         if session.by_hand { "by hand" } else { "program" }.into(),
         time(session.since_wall_ms),
         duration(session.logged_in_ms),
-        duration(session.idle_ms),
-        if session.datagrams { "UDP" } else { "TCP" }.into(),
+        idle,
+        delivery,
     ]
 }
 
@@ -199,8 +207,7 @@ mod tests {
             by_hand: port.is_none(),
             since_wall_ms: 1_795_254_442_617,
             logged_in_ms: 3_780_000,
-            idle_ms: 12_000,
-            datagrams: port.is_some(),
+            at: SessionPlace::Here { idle_ms: 12_000, datagrams: port.is_some() },
         }
     }
 

@@ -54,15 +54,20 @@ impl BroadcastLog {
             floor_ms: 0,
         };
         for entry in log.entries {
-            let age = if entry.boot_id == boot_id {
-                now.boot_ms.saturating_sub(entry.boot_ms)
-            } else {
-                now.wall_ms.saturating_sub(entry.broadcast.time_ms).min(retention_ms)
-            };
-            let expires_ms = now.boot_ms.saturating_add(retention_ms.saturating_sub(age));
+            let expires_ms = restored.expiry_ms(&entry, now);
             restored.keep(entry.broadcast, expires_ms);
         }
         restored
+    }
+
+    /// Returns the expiry of an entry. One of another boot, or of another machine, is aged by the wall clock.
+    fn expiry_ms(&self, entry: &StoredEntry, now: Now) -> u64 {
+        let age = if entry.boot_id == self.boot_id {
+            now.boot_ms.saturating_sub(entry.boot_ms)
+        } else {
+            now.wall_ms.saturating_sub(entry.broadcast.time_ms).min(self.retention_ms)
+        };
+        now.boot_ms.saturating_add(self.retention_ms.saturating_sub(age))
     }
 
     /// Returns the log's random id.
@@ -95,9 +100,9 @@ impl BroadcastLog {
     }
 
     /// Adds a committed entry.
-    pub(super) fn publish(&mut self, entry: &StoredEntry) {
+    pub(super) fn publish(&mut self, entry: &StoredEntry, now: Now) {
         self.head = entry.broadcast.number;
-        self.keep(entry.broadcast.clone(), entry.boot_ms.saturating_add(self.retention_ms));
+        self.keep(entry.broadcast.clone(), self.expiry_ms(entry, now));
     }
 
     /// Removes entries that are too old or too many. Returns the highest number removed, if any.
@@ -187,7 +192,7 @@ mod tests {
     fn an_entry_is_kept_for_the_retention_and_no_longer() {
         let mut log = empty();
         let entry = commit(&mut log, "hi".into(), START);
-        log.publish(&entry);
+        log.publish(&entry, START);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS - 1), None);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
         assert_eq!(log.first(), 2);
@@ -200,7 +205,7 @@ mod tests {
         let times: Vec<u64> = [START, START, back]
             .map(|now| {
                 let entry = commit(&mut log, "hi".into(), now);
-                log.publish(&entry);
+                log.publish(&entry, START);
                 entry.broadcast.time_ms
             })
             .into();
@@ -211,7 +216,7 @@ mod tests {
     fn senders_times_increase_when_the_clock_goes_back() {
         let mut log = empty();
         let entry = commit(&mut log, "hi".into(), START);
-        log.publish(&entry);
+        log.publish(&entry, START);
         assert_eq!(log.expire(START.boot_ms + RETENTION_MS), Some(1));
         let back = Now { wall_ms: START.wall_ms - 86_400_000, ..later(RETENTION_MS) };
         assert!(commit(&mut log, "hi".into(), back).broadcast.time_ms > entry.broadcast.time_ms);
@@ -234,7 +239,7 @@ mod tests {
         let mut log = empty();
         log.date(alice(), "lost".into(), START);
         let entry = log.date(alice(), "kept".into(), START).numbered(2);
-        log.publish(&entry);
+        log.publish(&entry, START);
         assert_eq!((log.first(), log.head()), (2, 2));
         assert_eq!(numbers(&log, 1), [2]);
     }
@@ -261,7 +266,7 @@ mod tests {
         let mut log = empty();
         for (text, forgotten) in [("x".repeat(MAX_BYTES), None), ("y".into(), Some(1))] {
             let entry = commit(&mut log, text, START);
-            log.publish(&entry);
+            log.publish(&entry, START);
             assert_eq!(log.expire(START.boot_ms), forgotten);
         }
     }
@@ -271,14 +276,14 @@ mod tests {
         let mut log = empty();
         for _ in 0..MAX_ENTRIES + 5 {
             let entry = commit(&mut log, "x".into(), START);
-            log.publish(&entry);
+            log.publish(&entry, START);
             log.expire(START.boot_ms);
         }
         assert_eq!(log.kept.len(), MAX_ENTRIES);
         assert_eq!(log.first(), 6);
         for _ in 0..MAX_ENTRIES {
             let entry = commit(&mut log, "x".repeat(900), START);
-            log.publish(&entry);
+            log.publish(&entry, START);
             log.expire(START.boot_ms);
         }
         assert!(log.bytes <= MAX_BYTES);
@@ -295,7 +300,7 @@ mod tests {
             for (number, fail) in (1..).zip(fails) {
                 let entry = log.date(alice(), "x".into(), START).numbered(number);
                 if !fail {
-                    log.publish(&entry);
+                    log.publish(&entry, START);
                     published.push(entry.broadcast.number);
                 }
             }
@@ -323,7 +328,7 @@ mod tests {
                         drawn += 1;
                         let entry = log.date(alice(), "x".into(), now).numbered(drawn);
                         if step < 2 {
-                            log.publish(&entry);
+                            log.publish(&entry, now);
                             head = drawn;
                             model.push(entry);
                         }

@@ -21,6 +21,7 @@ use letschat_protocol::username::Username;
 
 use super::rate::Bucket;
 use super::{ConnectionId, Effect, Hub, Record, Settings};
+use crate::store::cluster::ClusterRequest;
 use crate::store::{NewBroadcast, StoreRequest, StoredEntry, Unavailable};
 use letschat_protocol::clock::Now;
 
@@ -88,24 +89,66 @@ impl Hub {
         let committing = self.uncommitted.committing.iter();
         let broadcasts = committing.map(|(_, broadcast)| broadcast.clone()).collect();
         let after = self.log.head();
-        self.effects.push(Effect::Store(StoreRequest::Append { after, broadcasts }));
+        self.effects.push(Effect::Store(match self.cluster {
+            None => StoreRequest::Append { after, broadcasts },
+            Some(_) => StoreRequest::Cluster(ClusterRequest::Append { after, broadcasts }),
+        }));
     }
 
     /// Handles the result of a commit: the number of its first broadcast, or a failure.
     pub(super) fn appended(&mut self, now: Now, first: Result<u64, Unavailable>) {
         let committed = std::mem::take(&mut self.uncommitted.committing);
         for (place, (from, broadcast)) in (0_u64..).zip(committed) {
-            let reply = match first {
-                Ok(first) => {
-                    let entry = broadcast.numbered(first + place);
-                    self.publish(now, &entry);
-                    self.sent_to_everybody(from, &entry.broadcast)
+            match first {
+                Ok(first) => self.committed(now, from, &broadcast.numbered(first + place)),
+                Err(Unavailable) => {
+                    let reply = self.broadcast_not_kept();
+                    self.answer_later(now, from, &reply);
                 }
-                Err(Unavailable) => self.broadcast_not_kept(),
-            };
-            self.answer(now, from, &reply);
-            self.reschedule(from);
+            }
         }
+        self.go_on(now);
+    }
+
+    /// Handles the result of a commit in a cluster: all entries after those that were published, of which the last
+    /// ones are those of the batch.
+    pub(super) fn appended_among_others(
+        &mut self,
+        now: Now,
+        entries: Result<Vec<StoredEntry>, Unavailable>,
+    ) {
+        let Ok(entries) = entries else {
+            return self.appended(now, Err(Unavailable));
+        };
+        let committed = std::mem::take(&mut self.uncommitted.committing);
+        let others = entries.len().saturating_sub(committed.len());
+        let (others, own) = entries.split_at(others);
+        self.publish_others(now, others);
+        for ((from, _), entry) in committed.iter().zip(own) {
+            self.committed(now, *from, entry);
+        }
+        self.ring();
+        self.go_on(now);
+    }
+
+    /// Publishes what other servers have committed, but for what was published before.
+    pub(super) fn publish_others(&mut self, now: Now, entries: &[StoredEntry]) {
+        for entry in entries {
+            if entry.broadcast.number > self.log.head() {
+                self.publish(now, entry);
+            }
+        }
+    }
+
+    /// Publishes a broadcast, and answers its sender.
+    fn committed(&mut self, now: Now, from: ConnectionId, entry: &StoredEntry) {
+        self.publish(now, entry);
+        let reply = self.sent_to_everybody(from, &entry.broadcast);
+        self.answer_later(now, from, &reply);
+    }
+
+    /// Goes on with the next batch, or with the farewell.
+    fn go_on(&mut self, now: Now) {
         if self.is_stopping {
             return self.say_farewell(now);
         }
@@ -113,7 +156,7 @@ impl Hub {
     }
 
     fn publish(&mut self, now: Now, entry: &StoredEntry) {
-        self.log.publish(entry);
+        self.log.publish(entry, now);
         self.head_repeats.restart(now.boot_ms);
         let record = Record::Broadcast {
             username: entry.broadcast.sender.clone(),

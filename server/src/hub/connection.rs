@@ -109,8 +109,12 @@ pub(super) enum Question {
 /// The store's work for a client that is not logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StoreWork {
-    SignUp { username: Username },
+    SignUp {
+        username: Username,
+    },
     Login(LoginAttempt),
+    /// A login by the right credentials, which the cluster has to know.
+    Entrance(LoginAttempt),
 }
 
 /// A login that the store checks.
@@ -157,6 +161,8 @@ pub(super) struct Member {
     pub(super) key: Option<PublicKey>,
     pub(super) port: Option<u16>,
     pub(super) session: SessionId,
+    /// The number of the login in the cluster.
+    pub(super) number: Option<u64>,
     /// The time of the login.
     pub(super) since_ms: u64,
     /// The time of the login, the user's last command, or the last activity in a chat. Broadcasts

@@ -9,7 +9,7 @@ use letschat_protocol::clock::Now;
 use letschat_protocol::code::Code;
 use letschat_protocol::devices::{Change, DeviceEntry, DeviceName};
 use letschat_protocol::dialogue::{Closing, DeviceEntries, Enrolling, Notice, Reply, Secret};
-use letschat_protocol::identity::Signature;
+use letschat_protocol::identity::{PublicKey, Signature};
 use letschat_protocol::username::Username;
 
 use super::directory::{Entry, Location};
@@ -98,8 +98,10 @@ impl Hub {
 
     fn tell_others_of_unlisted(&mut self, username: &Username, id: ConnectionId) {
         if let Some(notice) = self.notice_of_unlisted(id) {
-            for other in self.sessions_of(username, id) {
-                self.tell(other, &notice);
+            let key = self.member_of(id).and_then(|member| member.key);
+            let others: Vec<Entry> = self.directory.sessions(username).copied().collect();
+            for other in others.iter().filter(|other| other.key.is_some() && other.key != key) {
+                self.tell_entry(username, other, &notice);
             }
         }
     }
@@ -121,8 +123,9 @@ impl Hub {
     /// Returns the connections of an account's devices, without this one.
     fn sessions_of(&self, username: &Username, without: ConnectionId) -> Vec<ConnectionId> {
         let with_key = self.directory.sessions(username).filter(|entry| entry.key.is_some());
-        let connections = with_key.map(|entry| match entry.location {
-            Location::Local(id) => id,
+        let connections = with_key.filter_map(|entry| match entry.location {
+            Location::Local(id) => Some(id),
+            Location::Remote { .. } => None,
         });
         connections.filter(|id| *id != without).collect()
     }
@@ -134,11 +137,22 @@ impl Hub {
         sessions: impl Iterator<Item = &'a Entry>,
     ) -> Option<&'a Entry> {
         sessions.max_by_key(|entry| {
-            let Location::Local(id) = entry.location;
-            let member = self.member_of(id);
-            let is_listed = member.is_some_and(|member| member.is_listed);
-            (entry.port.is_some(), is_listed, member.map(|member| member.used_ms))
+            let (is_listed, used_ms) = self.standing(entry);
+            (entry.port.is_some(), is_listed, used_ms)
         })
+    }
+
+    /// Returns whether the device of a session is listed, and the time at which it was used last. The latter is known
+    /// of the sessions of this server alone.
+    fn standing(&self, entry: &Entry) -> (bool, Option<u64>) {
+        match entry.location {
+            Location::Local(id) => {
+                let member = self.member_of(id);
+                let is_listed = member.is_some_and(|member| member.is_listed);
+                (is_listed, member.map(|member| member.used_ms))
+            }
+            Location::Remote { is_listed, .. } => (is_listed, None),
+        }
     }
 
     /// Returns the session that a further one of this account ends, if there are as many as may be: that of an unlisted
@@ -147,12 +161,7 @@ impl Hub {
         let sessions = self.directory.sessions(username);
         let with_key: Vec<&Entry> = sessions.filter(|entry| entry.key.is_some()).collect();
         let is_full = with_key.len() >= MAX_SESSIONS;
-        let first = with_key.into_iter().min_by_key(|entry| {
-            let Location::Local(id) = entry.location;
-            let member = self.member_of(id);
-            let is_listed = member.is_some_and(|member| member.is_listed);
-            (is_listed, member.map(|member| member.used_ms))
-        });
+        let first = with_key.into_iter().min_by_key(|entry| self.standing(entry));
         first.filter(|_| is_full).copied()
     }
 
@@ -233,22 +242,34 @@ impl Hub {
         let record = Record::DevicesChanged { username: username.clone(), number: *number };
         self.effects.push(Effect::Record(record));
         self.end_changed(now, change, Closing::Removed);
+        self.tell_sessions_of_list(username, &entry.device, *number, Some(changer));
+        self.tell_servers_of_list(username, &entry.device, *number);
+        if *number == 1 {
+            self.tell_unlisted(changer);
+        }
+    }
+
+    /// Tells the account's sessions at this server of a list whose last change was about this device.
+    pub(super) fn tell_sessions_of_list(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        number: u64,
+        changer: Option<ConnectionId>,
+    ) {
         let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
         for session in sessions.iter().filter(|session| session.key.is_some()) {
-            let Location::Local(id) = session.location;
+            let Location::Local(id) = session.location else { continue };
             if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
-                if session.key == Some(entry.device) {
+                if session.key == Some(*device) {
                     (member.is_listed, member.enrolment) = (true, None);
-                } else if *number == 1 {
+                } else if number == 1 {
                     member.is_listed = false;
                 }
             }
-            if id != changer {
-                self.tell(id, &Notice::Devices { number: *number });
+            if Some(id) != changer {
+                self.tell(id, &Notice::Devices { number });
             }
-        }
-        if *number == 1 {
-            self.tell_unlisted(changer);
         }
     }
 
@@ -269,7 +290,7 @@ impl Hub {
                 Change::Add { .. } => is_its_own && why == Closing::Recheck,
             };
             if is_removed {
-                self.end_session(now, &session, why);
+                self.end_session(now, username, &session, why);
             }
         }
     }

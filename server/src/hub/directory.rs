@@ -46,6 +46,8 @@ pub(super) struct Entry {
 pub(super) enum Location {
     /// A connection of this server.
     Local(ConnectionId),
+    /// Another server of the cluster. The number is that of the login.
+    Remote { number: u64, is_listed: bool },
 }
 
 /// The sessions of one account, in the order of their logins. No two have the same device key.
@@ -159,10 +161,29 @@ impl Directory {
 
     /// Removes the session at this location. Returns true if it was the account's last.
     pub(super) fn remove(&mut self, username: &Username, at: Location, now_ms: u64) -> bool {
+        self.remove_where(username, now_ms, |location| location == at)
+    }
+
+    /// Removes the session at another server that began by the login with this number. Returns true if it was the
+    /// account's last.
+    pub(super) fn remove_remote(&mut self, username: &Username, login: u64, now_ms: u64) -> bool {
+        self.remove_where(
+            username,
+            now_ms,
+            |location| matches!(location, Location::Remote { number, .. } if number == login),
+        )
+    }
+
+    fn remove_where(
+        &mut self,
+        username: &Username,
+        now_ms: u64,
+        is_there: impl Fn(Location) -> bool,
+    ) -> bool {
         let Some(sessions) = self.here.get_mut(username) else {
             return false;
         };
-        let Some(index) = sessions.iter().position(|entry| entry.location == at) else {
+        let Some(index) = sessions.iter().position(|entry| is_there(entry.location)) else {
             return false;
         };
         let Entry { address, port, .. } = sessions.0.remove(index);

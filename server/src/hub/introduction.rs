@@ -74,16 +74,17 @@ impl Hub {
     /// Introduces a client to the device of an account that has this key. A client asks again and again for one that is
     /// away, so that this is neither an activity nor an error.
     pub(super) fn locate(&mut self, now: Now, id: ConnectionId, name: &str, key: &PublicKey) {
-        let both = self.located(id, name, key).and_then(|asked| {
-            Some((asked, self.introduction_of(asked, id)?, self.introduction_of(id, asked)?))
+        let both = self.located(id, name, key).and_then(|(who, entry)| {
+            let other = self.introduction_of(&who, &entry, id)?;
+            Some((who, entry, other, self.introduction_to(id, &entry)?))
         });
-        let Some((asked, other, oneself)) = both else {
+        let Some((who, entry, other, oneself)) = both else {
             let why = "That device is not here now.";
             return self.answer(now, id, &Reply::new(Code::NotHere, why));
         };
         let (username, to) = (oneself.username.clone(), other.username.clone());
         self.effects.push(Effect::Record(Record::Introduced { username, to }));
-        self.tell(asked, &Notice::Introduction(oneself));
+        self.tell_entry(&who, &entry, &Notice::Introduction(oneself));
         self.answer(now, id, &Reply::new(Code::Ok, format!("{other} introduced")));
     }
 
@@ -93,11 +94,10 @@ impl Hub {
         asking: ConnectionId,
         name: &str,
         key: &PublicKey,
-    ) -> Option<ConnectionId> {
+    ) -> Option<(Username, Entry)> {
         let name: Username = name.parse().ok()?;
-        let entry = self.directory.sessions(&name).find(|entry| entry.key == Some(*key))?;
-        let Location::Local(asked) = entry.location;
-        (asked != asking).then_some(asked)
+        let entry = *self.directory.sessions(&name).find(|entry| entry.key == Some(*key))?;
+        (entry.location != Location::Local(asking)).then_some((name, entry))
     }
 
     fn penalise(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
@@ -106,9 +106,8 @@ impl Hub {
     }
 
     fn introduce(&mut self, now: Now, asking: ConnectionId, username: &Username, entry: Entry) {
-        let Location::Local(asked) = entry.location;
-        let other = self.introduction_of(asked, asking);
-        let oneself = self.introduction_of(asking, asked);
+        let other = self.introduction_of(username, &entry, asking);
+        let oneself = self.introduction_to(asking, &entry);
         let (other, oneself) = match (other, oneself) {
             (Some(other), Some(oneself)) => (other, oneself),
             (None, _) => {
@@ -125,23 +124,43 @@ impl Hub {
             }
         };
         self.was_active(asking, now);
-        self.was_active(asked, now);
-        self.reschedule(asked);
+        if let Location::Local(asked) = entry.location {
+            self.was_active(asked, now);
+            self.reschedule(asked);
+        }
         let record =
             Record::Introduced { username: oneself.username.clone(), to: username.clone() };
         self.effects.push(Effect::Record(record));
-        self.tell(asked, &Notice::Introduction(oneself));
+        self.tell_entry(username, &entry, &Notice::Introduction(oneself));
         self.answer(now, asking, &Reply::new(Code::Ok, format!("{other} introduced")));
     }
 
-    /// Describes one client to another, with an address that the other can reach.
-    fn introduction_of(&self, of: ConnectionId, to: ConnectionId) -> Option<Introduction> {
-        let connection = self.connections.get(&of)?;
-        let member = connection.member()?;
+    /// Describes a client of any server to one of this server, with an address that the latter can reach.
+    fn introduction_of(
+        &self,
+        username: &Username,
+        entry: &Entry,
+        to: ConnectionId,
+    ) -> Option<Introduction> {
         let (viewer, _) = self.viewer(to)?;
         Some(Introduction {
+            username: username.clone(),
+            receiver: SocketAddr::new(viewer.sees(entry.address), entry.port?),
+            key: entry.key?,
+        })
+    }
+
+    /// Describes a client of this server to one of any server.
+    fn introduction_to(&self, of: ConnectionId, entry: &Entry) -> Option<Introduction> {
+        let connection = self.connections.get(&of)?;
+        let (member, address) = (connection.member()?, connection.peer.ip());
+        let seen = match entry.location {
+            Location::Local(to) => self.viewer(to)?.0.sees(address),
+            Location::Remote { .. } => address,
+        };
+        Some(Introduction {
             username: member.username.clone(),
-            receiver: SocketAddr::new(viewer.sees(connection.peer.ip()), member.port?),
+            receiver: SocketAddr::new(seen, member.port?),
             key: member.key?,
         })
     }

@@ -41,6 +41,8 @@ pub enum Input {
     Operator(Operator),
     /// After a restart, nobody listens at an address of the classroom's file.
     KnockRefused { receiver: SocketAddr },
+    /// Another server of the cluster has something new.
+    Rung,
     /// The [`next_deadline`](super::Hub::next_deadline) has passed.
     Tick,
 }
@@ -85,6 +87,8 @@ pub enum Effect {
     Store(StoreRequest),
     /// Cancel work that has not begun, for a client that has gone.
     CancelStore { connection: ConnectionId },
+    /// Tell the other servers of the cluster that there is something new.
+    Ring,
     /// Write the classroom's clients to their file. Only the latest list counts.
     WriteClients(Vec<ClientEntry>),
     /// Show a line on the screen of a classroom's server.

@@ -190,26 +190,50 @@ impl Hub {
         attempt: LoginAttempt,
         is_listed: bool,
     ) {
+        if self.enter(now, id, &attempt, is_listed) {
+            return;
+        }
         let replacement = self.directory.replaced_by(&username, attempt.key);
         if replacement.needs_take && !attempt.take {
-            let reply = Reply::new(Code::LoggedInElsewhere, interactive::elsewhere(&username));
-            return self.back_to_choice(now, id, &reply);
+            return self.ask_to_take(now, id, &username);
         }
-        for replaced in replacement.sessions {
-            self.end_session(now, &replaced, Closing::Replaced);
-        }
-        if let Some(excess) = self.session_in_excess(&username).filter(|_| attempt.key.is_some()) {
-            self.end_session(now, &excess, Closing::Replaced);
-        }
+        self.end_replaced(now, &username, attempt.key);
         if self.directory.len() >= self.settings.places {
             return self.turn_away(now, id);
         }
-        self.make_member(now, id, username, attempt, is_listed);
+        self.make_member(now, id, username, attempt, is_listed, None);
+    }
+
+    /// Refuses a login that would end a session that may be somebody else's.
+    pub(super) fn ask_to_take(&mut self, now: Now, id: ConnectionId, username: &Username) {
+        let reply = Reply::new(Code::LoggedInElsewhere, interactive::elsewhere(username));
+        self.back_to_choice(now, id, &reply);
+    }
+
+    /// Ends the sessions that a login of this device ends.
+    pub(super) fn end_replaced(&mut self, now: Now, username: &Username, key: Option<PublicKey>) {
+        for replaced in self.directory.replaced_by(username, key).sessions {
+            self.end_session(now, username, &replaced, Closing::Replaced);
+        }
+        if let Some(excess) = self.session_in_excess(username).filter(|_| key.is_some()) {
+            self.end_session(now, username, &excess, Closing::Replaced);
+        }
     }
 
     /// Ends a session of the directory, at any location.
-    pub(super) fn end_session(&mut self, now: Now, entry: &Entry, why: Closing) {
-        let Location::Local(connection) = entry.location;
+    pub(super) fn end_session(
+        &mut self,
+        now: Now,
+        username: &Username,
+        entry: &Entry,
+        why: Closing,
+    ) {
+        let connection = match entry.location {
+            Location::Local(connection) => connection,
+            Location::Remote { number, .. } => {
+                return self.close_remote(username, entry.key, number, why);
+            }
+        };
         // A device that logs in again goes on with its meetings and relays.
         if why != Closing::Replaced
             && let Some(key) = entry.key
@@ -219,13 +243,14 @@ impl Hub {
         self.close(now, connection, why);
     }
 
-    fn make_member(
+    pub(super) fn make_member(
         &mut self,
         now: Now,
         id: ConnectionId,
         username: Username,
         attempt: LoginAttempt,
         is_listed: bool,
+        number: Option<u64>,
     ) {
         let session = SessionId(self.tokens.draw());
         let stream = Stream { next: self.log.head() + 1, ..Stream::default() };
@@ -239,6 +264,7 @@ impl Hub {
             key: attempt.key,
             port: attempt.port,
             session,
+            number,
             since_ms: now.boot_ms,
             active_ms: now.boot_ms,
             used_ms: now.boot_ms,

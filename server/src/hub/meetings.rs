@@ -21,7 +21,7 @@ use letschat_protocol::username::Username;
 
 use super::admission::AddressBlock;
 use super::connection::Phase;
-use super::directory::seen_from;
+use super::directory::{Location, seen_from};
 use super::{ConnectionId, Effect, Hub, LeaveReason, Record};
 
 /// The time in which both sides join, and after that the time in which they connect or ask for a relay.
@@ -209,7 +209,12 @@ impl Hub {
         let Some((username, own_key)) = self.device_of(id) else {
             return;
         };
-        let Some(invited) = self.located(id, name, key) else {
+        // Both sides have to come to this server.
+        let located = self.located(id, name, key).and_then(|(_, entry)| match entry.location {
+            Location::Local(invited) => Some(invited),
+            Location::Remote { .. } => None,
+        });
+        let Some(invited) = located else {
             let why = "That device is not here now.";
             return self.answer(now, id, &Reply::new(Code::NotHere, why));
         };

@@ -41,6 +41,7 @@
 //! * `delivery` – datagrams, pages over TCP, repeated heads, REPLAY
 //! * `devices` – DEVICES, ENROL, CHANGE and RECOVER; several sessions of one account
 //! * `mailbox` – PREKEY, KEYS, POST and ACK; sealed envelopes and their delivery
+//! * `cluster` – the sessions of other servers, and what they tell
 //! * `classroom` – the list of a classroom's clients, whom the others reach without the server
 //! * `operator` – the operator's commands
 //!
@@ -60,6 +61,7 @@ mod admission;
 mod broadcast_log;
 mod broadcasting;
 mod classroom;
+mod cluster;
 mod connection;
 mod delivery;
 mod devices;
@@ -97,6 +99,7 @@ use self::admission::{Failures, PreLogin, SignUps};
 use self::broadcast_log::BroadcastLog;
 use self::broadcasting::Uncommitted;
 use self::classroom::Clients;
+use self::cluster::Cluster;
 use self::connection::{Connection, Phase};
 use self::delivery::HeadRepeats;
 use self::directory::{Directory, Location};
@@ -106,12 +109,15 @@ use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
 use crate::store::StoredLog;
+use crate::store::cluster::{ServerName, SessionId as SharedId};
 pub(crate) use admission::PRE_LOGIN_PLACES;
 pub use classroom::Shown;
 pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 use letschat_protocol::clock::Now;
 pub use mailbox::HEADERS_PER_TOKEN;
-pub use operator::{Occupancy, Operator, OperatorAnswer, SessionPage, SessionSummary, Stats};
+pub use operator::{
+    Occupancy, Operator, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats,
+};
 pub use settings::Settings;
 pub use tally::Tally;
 
@@ -157,6 +163,8 @@ pub struct Hub {
     mailbox: Mailbox,
     clients: Clients,
     meetings: Meetings,
+    /// The other servers, if this one belongs to a cluster.
+    cluster: Option<Cluster>,
     /// True if the operator told the server to stop, so that no further broadcast is committed.
     is_stopping: bool,
     effects: Vec<Effect>,
@@ -187,10 +195,18 @@ impl Hub {
             mailbox: Mailbox::new(now.boot_ms),
             clients: Clients::default(),
             meetings: Meetings::default(),
+            cluster: None,
             is_stopping: false,
             settings,
             effects: Vec::new(),
         }
+    }
+
+    /// Makes the hub a member of a cluster, under this name.
+    #[must_use]
+    pub fn in_cluster(self, name: ServerName) -> Hub {
+        let cluster = Some(Cluster::new(name, self.started_ms));
+        Hub { cluster, ..self }
     }
 
     /// Handles one input and returns the effects, to be carried out in this order.
@@ -210,6 +226,7 @@ impl Hub {
             }
             Input::Operator(operator) => self.operator(now, operator),
             Input::KnockRefused { receiver } => self.knock_refused(receiver),
+            Input::Rung => self.rung(now),
             Input::Tick => {}
         }
         self.tick(now);
@@ -225,6 +242,7 @@ impl Hub {
             self.log.next_expiry_ms(),
             self.head_repeats.due_ms(),
             self.meetings.due_ms(),
+            self.cluster.as_ref().and_then(Cluster::due_ms),
         ];
         let mailbox = self.mailbox.due_ms();
         connection.into_iter().chain(others.into_iter().flatten()).chain([mailbox]).min()
@@ -279,6 +297,7 @@ impl Hub {
         self.repeat_head(now);
         self.mailbox_due(now);
         self.expire_meetings(now);
+        self.cluster_due(now);
     }
 
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
@@ -323,6 +342,10 @@ impl Hub {
                 }
                 if self.directory.remove(&member.username, Location::Local(id), now.boot_ms) {
                     self.presence.leave(&member.username, now.boot_ms);
+                }
+                if let Some(number) = member.number {
+                    let (username, device) = (member.username.clone(), member.key);
+                    self.leave_cluster(SharedId { username, device, number });
                 }
                 if why == LeaveReason::Quit && member.key.is_some() {
                     self.leave_classroom(&member.username);

@@ -9,6 +9,7 @@ use super::connection::{Connection, Phase};
 use super::directory::{Entry, Location};
 use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record};
+use crate::store::cluster::ServerName;
 use letschat_protocol::clock::Now;
 
 /// The most accounts in one page of the list, so that listing a full server does not block others.
@@ -72,10 +73,22 @@ pub struct SessionSummary {
     pub since_wall_ms: u64,
     /// The time since the login, in milliseconds.
     pub logged_in_ms: u64,
-    /// The time since the last command, message or broadcast, in milliseconds.
-    pub idle_ms: u64,
-    /// True if broadcasts to the session go over UDP.
-    pub datagrams: bool,
+    /// The part that its own server alone knows, or the name of that server.
+    pub at: SessionPlace,
+}
+
+/// The place of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionPlace {
+    /// This server.
+    Here {
+        /// The time since the last command, message or broadcast, in milliseconds.
+        idle_ms: u64,
+        /// True if broadcasts to the session go over UDP.
+        datagrams: bool,
+    },
+    /// Another server of the cluster.
+    Elsewhere(ServerName),
 }
 
 /// The places taken and free.
@@ -127,47 +140,67 @@ impl Hub {
         let sessions: Vec<SessionSummary> = listed
             .by_ref()
             .take(PAGE_ACCOUNTS)
-            .flat_map(|(_, sessions)| sessions.iter())
-            .filter_map(|entry| self.session_summary(now, entry))
+            .flat_map(|(username, sessions)| sessions.iter().map(move |entry| (username, entry)))
+            .filter_map(|(username, entry)| self.session_summary(now, username, entry))
             .collect();
         SessionPage { sessions, more: listed.next().is_some(), occupancy: self.occupancy() }
     }
 
-    fn session_summary(&self, now: Now, entry: &Entry) -> Option<SessionSummary> {
-        let connection = match entry.location {
-            Location::Local(connection) => self.connections.get(&connection)?,
+    fn session_summary(
+        &self,
+        now: Now,
+        username: &Username,
+        entry: &Entry,
+    ) -> Option<SessionSummary> {
+        let (logged_in_ms, at) = match entry.location {
+            Location::Local(connection) => {
+                let member = self.member_of(connection)?;
+                let idle_ms = now.boot_ms.saturating_sub(member.last_active_ms(self.idle()));
+                let datagrams = member.datagrams.proven.is_some();
+                let logged_in_ms = now.boot_ms.saturating_sub(member.since_ms);
+                (logged_in_ms, SessionPlace::Here { idle_ms, datagrams })
+            }
+            Location::Remote { .. } => {
+                let place = self.cluster.as_ref()?.place(username, entry.key)?;
+                let logged_in_ms = now.wall_ms.saturating_sub(place.since_ms);
+                (logged_in_ms, SessionPlace::Elsewhere(place.server.clone()))
+            }
         };
-        let member = connection.member()?;
-        let logged_in_ms = now.boot_ms.saturating_sub(member.since_ms);
         Some(SessionSummary {
-            username: member.username.clone(),
+            username: username.clone(),
             address: entry.address,
             port: entry.port,
-            by_hand: connection.is_interactive(),
+            by_hand: entry.key.is_none(),
             since_wall_ms: now.wall_ms.saturating_sub(logged_in_ms),
             logged_in_ms,
-            idle_ms: now.boot_ms.saturating_sub(member.last_active_ms(self.idle())),
-            datagrams: member.datagrams.proven.is_some(),
+            at,
         })
     }
 
     fn occupancy(&self) -> Occupancy {
         let taken = self.directory.len();
-        // Every member has a connection, and so has each side of a meeting. The rest are not logged in.
+        // Every member of this server has a connection, and so has each side of a meeting. The rest are not logged in.
+        let members = self.everybody().count();
         let is_meeting = |connection: &&Connection| matches!(connection.phase, Phase::Meeting);
         let met = self.connections.values().filter(is_meeting).count();
-        let before_login = self.connections.len() - taken - met;
+        let before_login = self.connections.len() - members - met;
         Occupancy { taken, places: self.settings.places, before_login }
     }
 
     fn say(&mut self, text: String) -> OperatorAnswer {
+        self.say_elsewhere(&text);
+        self.say_here(&text);
+        OperatorAnswer::Said { text, recipients: self.directory.len() }
+    }
+
+    /// Tells everybody at this server what the operator says.
+    pub(super) fn say_here(&mut self, text: &str) {
         self.effects.push(Effect::Record(Record::Said));
         let everybody: Vec<ConnectionId> = self.everybody().map(|(id, _)| id).collect();
-        let notice = Notice::Say(text.clone());
-        for id in &everybody {
-            self.tell(*id, &notice);
+        let notice = Notice::Say(text.to_owned());
+        for id in everybody {
+            self.tell(id, &notice);
         }
-        OperatorAnswer::Said { text, recipients: everybody.len() }
     }
 
     fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
@@ -177,7 +210,7 @@ impl Hub {
             return OperatorAnswer::NotHere { username };
         }
         for session in &sessions {
-            self.end_session(now, session, Closing::Kicked);
+            self.end_session(now, &username, session, Closing::Kicked);
         }
         OperatorAnswer::Kicked { username }
     }

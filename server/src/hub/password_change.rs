@@ -126,7 +126,7 @@ impl Hub {
     ) {
         let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
         for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
-            self.end_session(now, session, why);
+            self.end_session(now, username, session, why);
         }
     }
 

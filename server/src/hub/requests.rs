@@ -128,6 +128,7 @@ impl Hub {
             }
             StoreAnswer::Appended { result } => self.appended(now, result),
             StoreAnswer::Mail(answer) => self.mail_answered(now, answer),
+            StoreAnswer::Cluster(answer) => self.cluster_answered(now, answer),
         }
     }
 

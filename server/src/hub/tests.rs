@@ -2,6 +2,7 @@
 
 mod broadcasting;
 mod classroom;
+mod cluster;
 mod idle;
 mod login;
 mod mailbox;

@@ -1,6 +1,7 @@
 //! Persistent data: accounts, their keys, the broadcast log, and envelopes that wait for a device.
 //!
 //! * [`Store`] – the operations of any database; blocking
+//! * [`cluster`] – its operations on what several servers share
 //! * [`mailbox`] – its operations on prekeys and envelopes
 //! * [`admin`] – operations for the operator, beside a running server
 //! * [`sqlite`] – the embedded default
@@ -11,6 +12,7 @@
 //! The hub sends a [`StoreRequest`] and gets a [`StoreAnswer`]; it never waits.
 
 pub mod admin;
+pub mod cluster;
 pub mod mailbox;
 pub mod mysql;
 pub mod password;
@@ -21,6 +23,7 @@ use letschat_protocol::dialogue::{Broadcast, Secret};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
+use self::cluster::{Cluster, ClusterAnswer, ClusterRequest};
 use self::mailbox::{MailAnswer, MailRequest, Mailbox};
 use crate::hub::ConnectionId;
 
@@ -105,6 +108,11 @@ pub trait Store: Mailbox + Send {
 
     /// Deletes the entries up to and including this number. The counter stays.
     fn forget(&mut self, through: u64) -> Result<(), StoreError>;
+
+    /// Returns the part that the servers of a cluster share, or `None` if this one belongs to none.
+    fn cluster(&mut self) -> Option<&mut dyn Cluster> {
+        None
+    }
 }
 
 /// The most keys of an account: one for each machine that its user logs in from.
@@ -235,6 +243,8 @@ pub enum StoreRequest {
     Forget { through: u64 },
     /// A request to the mailbox.
     Mail(MailRequest),
+    /// A request about the cluster.
+    Cluster(ClusterRequest),
 }
 
 /// A logged-in session's request to change its password.
@@ -273,6 +283,8 @@ pub enum StoreAnswer {
     Appended { result: Result<u64, Unavailable> },
     /// The answer to [`StoreRequest::Mail`].
     Mail(MailAnswer),
+    /// The answer to [`StoreRequest::Cluster`].
+    Cluster(ClusterAnswer),
 }
 
 /// Converts a time from the database. A negative one was not written by a server and becomes 0, so

@@ -3,19 +3,21 @@
 //! * [`location`] – the database's address and credentials
 //! * `session` – the one connection, and the lock that keeps a second server out
 //! * `schema` – the tables, and their migrations
+//! * `cluster` – what the servers of a cluster share
 //! * `devices` – device lists
 //! * `mailbox` – prekeys and envelopes
 //! * `failure` – errors as sentences
 //! * `admin` – the operator's tool, beside a server
 //!
 //! Everything goes over one connection, and that connection holds the lock, so only one server ever
-//! writes. Each call first replaces a broken connection, so that the server recovers with the
+//! writes, unless it belongs to a cluster. Each call first replaces a broken connection, so that the server recovers with the
 //! database.
 //!
 //! Commits are as durable as the database is configured: this store relies on the default
 //! `innodb_flush_log_at_trx_commit = 1`.
 
 mod admin;
+mod cluster;
 mod devices;
 mod failure;
 pub mod location;
@@ -29,9 +31,11 @@ use letschat_protocol::dialogue::Broadcast;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
+use self::cluster::Member;
 use self::failure::{Failure, column, refused_as_duplicate};
 use self::location::MysqlLocation;
 use self::session::{Role, Session};
+use super::cluster::{Cluster, ServerName};
 use super::password::NO_PASSWORD;
 use super::sqlite::{next_numbers, random_epoch};
 use super::{
@@ -49,6 +53,8 @@ pub struct Mysql {
     /// The numbers and times of broadcasts that were reported as failed but may be committed, since
     /// the answer was lost. The next commit deletes them.
     doubtful: Vec<(u64, u64)>,
+    /// This server in its cluster, if it belongs to one.
+    member: Option<Member>,
 }
 
 impl Mysql {
@@ -61,6 +67,19 @@ impl Mysql {
     /// for one of a newer version, which is left unchanged.
     pub fn open(location: &MysqlLocation) -> Result<Mysql, StoreError> {
         Mysql::open_as(Role::Server, location)
+    }
+
+    /// Opens the database as a server of a cluster, which shares it with others.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Mysql::open), and [`StoreError::InUse`] while a server without a cluster uses it.
+    pub fn join(location: &MysqlLocation, name: ServerName) -> Result<Mysql, StoreError> {
+        let mut mysql = Mysql::open_as(Role::Member, location)?;
+        mysql.member = Some(Member { name, run: random_epoch()? });
+        mysql.wait_for_name()?;
+        mysql.begin()?;
+        Ok(mysql)
     }
 }
 
@@ -242,6 +261,10 @@ impl Store for Mysql {
         self.session
             .run(|conn| Ok(conn.exec_drop("DELETE FROM broadcasts WHERE number <= ?", (through,))?))
     }
+
+    fn cluster(&mut self) -> Option<&mut dyn Cluster> {
+        if self.member.is_some() { Some(self) } else { None }
+    }
 }
 
 impl Mysql {
@@ -328,9 +351,10 @@ fn epoch_and_head(conn: &mut ::mysql::Conn) -> Result<(u64, u64), Failure> {
     if let Some(row) = row {
         return Ok((column(&row, "epoch")?, column(&row, "head")?));
     }
-    let epoch = random_epoch()?;
-    conn.exec_drop("INSERT INTO log (only, epoch, head) VALUES (1, ?, 0)", (epoch,))?;
-    Ok((epoch, 0))
+    // Another server may create it at the same time.
+    let insert = "INSERT IGNORE INTO log (only, epoch, head) VALUES (1, ?, 0)";
+    conn.exec_drop(insert, (random_epoch()?,))?;
+    epoch_and_head(conn)
 }
 
 fn stored_entry(row: &Row) -> Result<StoredEntry, Failure> {

@@ -19,6 +19,7 @@ use rustix::process::{getpriority_process, setpriority_process};
 use self::failure_reports::FailureReports;
 use self::queues::Queues;
 use self::steps::{Step, StepError};
+use super::cluster::Cluster;
 use super::password::Hasher;
 use super::{Store, StoreAnswer, StoreRequest};
 use crate::hub::ConnectionId;
@@ -122,6 +123,10 @@ impl Shared {
             let (what, unavailable) = (job.what(), job.unavailable());
             let wall_ms = now().wall_ms;
             self.carry_out(what, unavailable, || job.run(&mut *store, wall_ms));
+        }
+        // The others learn it at once. Otherwise they learn it by this server's silence.
+        if let Some(Err(error)) = store.cluster().map(Cluster::end) {
+            tracing::warn!(%error, "the other servers of the cluster are not told of the end");
         }
     }
 

@@ -459,6 +459,7 @@ impl World {
             // Clients of the simulation reach each other.
             | Effect::Relay { .. }
             | Effect::Show(_)
+            | Effect::Ring
             | Effect::CancelStore { .. }
             | Effect::Record(_)
             | Effect::Answer(_) => {}

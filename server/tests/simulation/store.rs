@@ -79,6 +79,7 @@ impl SimulatedStore {
                 let result = Ok(if known { verdict } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
             }
+            StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
             StoreRequest::ChangePassword(_) => return None,
             StoreRequest::Append { after, broadcasts } => {
                 StoreAnswer::Appended { result: Ok(self.append(after, broadcasts)) }
@@ -129,6 +130,7 @@ fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
         }
         StoreRequest::Append { .. } => StoreAnswer::Appended { result: Err(Unavailable) },
         StoreRequest::Mail(request) => StoreAnswer::Mail(request.unavailable()),
+        StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
         StoreRequest::ChangePassword(_) | StoreRequest::Forget { .. } => return None,
     })
 }

@@ -110,6 +110,7 @@ impl Person {
             }
             StoreRequest::Append { after, .. } => StoreAnswer::Appended { result: Ok(after + 1) },
             StoreRequest::Mail(request) => StoreAnswer::Mail(request.unavailable()),
+            StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
             StoreRequest::CheckKey { .. }
             | StoreRequest::ChangePassword(_)
             | StoreRequest::Forget { .. } => return None,

@@ -5,6 +5,7 @@
 
 mod broadcast_log;
 mod claims;
+mod cluster;
 mod devices;
 mod half_open;
 mod imports;

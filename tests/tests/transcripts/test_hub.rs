@@ -347,6 +347,7 @@ impl Database {
                 StoreAnswer::Appended { result: Ok(store.append(after, &broadcasts)?) }
             }
             StoreRequest::Mail(request) => StoreAnswer::Mail(request.run(store)?),
+            StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
             StoreRequest::Forget { through } => {
                 store.forget(through)?;
                 return Ok(None);

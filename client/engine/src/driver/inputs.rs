@@ -109,8 +109,8 @@ impl Running<'_> {
     }
 
     fn note_secured(&mut self, secured: Secured) -> Input {
-        let Secured { fingerprint, verdict, address, keys } = secured;
-        let server = self.target.address.to_string();
+        let Secured { server, fingerprint, verdict, address, keys } = secured;
+        let server = server.to_string();
         let notice = match verdict {
             // A class on one machine begins without a question or a notice.
             Verdict::FirstSight

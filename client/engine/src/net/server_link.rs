@@ -1,5 +1,6 @@
 //! The link to the server: dialling, TLS, the check of its key, then frames in and out.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -22,7 +23,7 @@ use super::happy_eyeballs::{first_success, interleaved};
 use super::link::{self, End, Unreadable};
 use super::outbox::Outbox;
 use super::{HANDSHAKE_TIMEOUT, Occurrence, within};
-use crate::address::ServerAddress;
+use crate::address::{ServerAddress, ServiceAddress};
 use crate::trust::{KnownServers, Verdict};
 use letschat_core::session::{Input, Unreached};
 
@@ -31,7 +32,9 @@ const OUTBOX_BYTES: usize = 256 * 1024;
 
 /// The server to dial, and the means to check its key.
 pub(crate) struct Target {
-    pub(crate) address: ServerAddress,
+    pub(crate) service: ServiceAddress,
+    /// The place of the server that was reached last in the list of the service. It is tried first.
+    pub(crate) last: Cell<usize>,
     pub(crate) known: KnownServers,
     /// True to accept a key that has never been seen.
     pub(crate) may_accept: bool,
@@ -41,6 +44,7 @@ pub(crate) struct Target {
 
 /// The result of a successful dial.
 pub(crate) struct Secured {
+    pub(crate) server: ServerAddress,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) verdict: Verdict,
     pub(crate) address: SocketAddr,
@@ -117,15 +121,30 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
 /// The stream to the right server.
 type Linked = (TlsStream<TcpStream>, Secured);
 
+/// Reaches the first server of the service that answers and proves its key.
 async fn dial(target: &Target) -> Result<Linked, Unreached> {
-    reach(target, resolve(&target.address).await?).await
+    let count = target.service.servers().len();
+    let (mut ways, mut failure) = (Vec::new(), None);
+    for place in (0..count).map(|step| (target.last.get() + step) % count) {
+        match resolve(&target.service.servers()[place]).await {
+            Ok(addresses) => ways.extend(interleaved(addresses).into_iter().map(|at| (place, at))),
+            Err(why) => failure = failure.or(Some(why)),
+        }
+    }
+    match failure {
+        Some(why) if ways.is_empty() => Err(why),
+        _ => reach(target, &ways).await,
+    }
 }
 
-/// Reaches the server at the first of these addresses where it proves its key.
-async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Unreached> {
-    first_reached(addresses, async |at| {
+/// Reaches a server at the first of these addresses where it proves its key. Each is that of the server at this place.
+async fn reach(target: &Target, ways: &[(usize, SocketAddr)]) -> Result<Linked, Unreached> {
+    first_reached(ways, async |(place, at)| {
         let stream = handshake(at, target.local_port).await?;
-        judge(target, stream, at).map_err(|why| Failed { step: Step::Judgement, why })
+        let judged = judge(target, &target.service.servers()[place], stream, at);
+        let linked = judged.map_err(|why| Failed { step: Step::Judgement, why })?;
+        target.last.set(place);
+        Ok(linked)
     })
     .await
 }
@@ -137,7 +156,8 @@ async fn reach(target: &Target, addresses: Vec<SocketAddr>) -> Result<Linked, Un
 /// The server is not reached. The text says why, as a clause.
 pub fn probe(server: &ServerAddress) -> Result<(), String> {
     let probed = async_io::block_on(async {
-        first_reached(resolve(server).await?, async |at| handshake(at, None).await.map(drop)).await
+        let addresses = interleaved(resolve(server).await?);
+        first_reached(&addresses, async |at| handshake(at, None).await.map(drop)).await
     });
     probed.map_err(|why| match why {
         Unreached::NoServer(detail) => detail,
@@ -151,12 +171,12 @@ async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, Unreached> {
     within(HANDSHAKE_TIMEOUT, resolved).await.map_err(|error| unreached(&error))
 }
 
-/// Attempts each of these addresses, in order. Each has the whole timeout for its handshake, also the last one.
-async fn first_reached<T>(
-    addresses: Vec<SocketAddr>,
-    attempt: impl AsyncFn(SocketAddr) -> Result<T, Failed>,
+/// Attempts each of these ways, in order. Each has the whole timeout for its handshake, also the last one.
+async fn first_reached<W: Copy, T>(
+    ways: &[W],
+    attempt: impl AsyncFn(W) -> Result<T, Failed>,
 ) -> Result<T, Unreached> {
-    let failures = match first_success(&interleaved(addresses), attempt).await {
+    let failures = match first_success(ways, attempt).await {
         Ok(reached) => return Ok(reached),
         Err(failures) => failures,
     };
@@ -256,6 +276,7 @@ fn bound(port: u16, family_of: SocketAddr, is_shared: bool) -> io::Result<Socket
 
 fn judge(
     target: &Target,
+    server: &ServerAddress,
     stream: TlsStream<TcpStream>,
     address: SocketAddr,
 ) -> Result<Linked, Unreached> {
@@ -263,9 +284,10 @@ fn judge(
     let fingerprint = tls::server_fingerprint(connection)
         .ok_or_else(|| Unreached::NoServer("the server has shown no certificate".into()))?;
     let keys = tls::export(connection).map_err(|error| Unreached::NoServer(error.to_string()))?;
-    let verdict =
-        target.known.judge(&target.address, address.ip(), fingerprint, target.may_accept)?;
-    Ok((stream, Secured { fingerprint, verdict, address, keys }))
+    let (known, service) = (&target.known, &target.service);
+    let verdict = known.judge(service, server, address.ip(), fingerprint, target.may_accept)?;
+    let server = server.clone();
+    Ok((stream, Secured { server, fingerprint, verdict, address, keys }))
 }
 
 fn unreached(error: &io::Error) -> Unreached {

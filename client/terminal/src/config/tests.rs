@@ -30,8 +30,10 @@ fn the_server_is_given_by_position_or_by_flag() {
     assert_eq!(server(&["there", "99", "--server", "elsewhere"]), "there:99");
     let fingerprint = "ab".repeat(32);
     let given = config(&[&format!("there#{fingerprint}"), "99"]).server;
+    let given = &given.servers()[0];
     assert_eq!(given.fingerprint.unwrap().to_string(), fingerprint);
     assert_eq!(given.port, 99);
+    assert_eq!(server(&["--server", "a,b:1"]), "a:4400,b:1");
 }
 
 #[test]

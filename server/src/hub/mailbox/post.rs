@@ -164,8 +164,15 @@ impl Hub {
             let outcome = match *placement {
                 Placement::Stored { number } => {
                     self.mailbox.last = self.mailbox.last.max(number);
-                    let pushed = self.push(now, new, header, number);
-                    if pushed { Outcome::Pushed } else { Outcome::Kept }
+                    self.cluster.iter_mut().for_each(|cluster| cluster.note_delivery(number));
+                    match self.push(now, new, header, number) {
+                        true => Outcome::Pushed,
+                        false => {
+                            // The device may be at another server.
+                            self.ring();
+                            Outcome::Kept
+                        }
+                    }
                 }
                 Placement::Repeated { time_ms } => {
                     taken_ms = taken_ms.min(time_ms);

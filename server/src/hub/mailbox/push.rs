@@ -126,14 +126,19 @@ impl Hub {
     /// succeeded all the same: then only the answer was lost.
     pub(super) fn look_for_mail(&mut self, now: Now, new: &NewEnvelope) {
         for Header { recipient, device, .. } in &new.envelope.headers {
-            let Some(id) = self.connection_of(recipient, device) else {
-                continue;
-            };
-            if let Some(link) = self.mail_link(id) {
-                link.next_bytes.get_or_insert(0);
-            }
-            self.read_mail(now, id);
+            self.has_mail(now, recipient, device);
         }
+    }
+
+    /// Reads the mail of a device that another server has taken for it.
+    pub(in crate::hub) fn has_mail(&mut self, now: Now, username: &Username, device: &PublicKey) {
+        let Some(id) = self.connection_of(username, device) else {
+            return;
+        };
+        if let Some(link) = self.mail_link(id) {
+            link.next_bytes.get_or_insert(0);
+        }
+        self.read_mail(now, id);
     }
 
     /// Returns the connection of a device that is here.
@@ -142,6 +147,7 @@ impl Hub {
             self.directory.sessions(username).find(|entry| entry.key.as_ref() == Some(device))?;
         match entry.location {
             Location::Local(id) => Some(id),
+            Location::Remote { .. } => None,
         }
     }
 

@@ -69,8 +69,7 @@ fn list_has_all_that_is_known_of_a_program_and_a_person() {
         by_hand: false,
         since_wall_ms: alice_since,
         logged_in_ms: 45_000,
-        idle_ms: 5_000,
-        datagrams: true,
+        at: SessionPlace::Here { idle_ms: 5_000, datagrams: true },
     };
     let person = SessionSummary {
         username: "harry".parse().unwrap(),
@@ -79,8 +78,7 @@ fn list_has_all_that_is_known_of_a_program_and_a_person() {
         by_hand: true,
         since_wall_ms: harry_since,
         logged_in_ms: 5_000,
-        idle_ms: 5_000,
-        datagrams: false,
+        at: SessionPlace::Here { idle_ms: 5_000, datagrams: false },
     };
     assert_eq!(page.sessions, [program, person]);
     assert!(!page.more);

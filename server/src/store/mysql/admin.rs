@@ -26,10 +26,10 @@ impl Mysql {
     pub(super) fn open_as(role: Role, location: &MysqlLocation) -> Result<Mysql, StoreError> {
         let mut session = Session::new(role, location.clone())?;
         session.run(|_| Ok(()))?;
-        if role == Role::Server {
+        if matches!(role, Role::Server | Role::Member) {
             session.enter_service()?;
         }
-        Ok(Mysql { session, doubtful: Vec::new() })
+        Ok(Mysql { session, doubtful: Vec::new(), member: None })
     }
 }
 

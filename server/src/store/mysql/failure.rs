@@ -24,6 +24,11 @@ impl Failure {
         matches!(self, Failure::Database(Error::MySqlError(_)) | Failure::Store(_))
     }
 
+    /// Returns true if the database rolled the transaction back, since it and another one waited for each other.
+    pub(super) fn is_deadlock(&self) -> bool {
+        matches!(self, Failure::Database(error) if has_code(error, DEADLOCK))
+    }
+
     /// Returns true if the database did not answer in time.
     pub(super) fn is_late(&self) -> bool {
         let Failure::Database(error) = self else { return false };
@@ -103,6 +108,7 @@ const UNKNOWN_DATABASE: u16 = 1049;
 const DUPLICATE_KEY: u16 = 1062;
 const UNKNOWN_CONNECTION: u16 = 1094;
 const NO_SUCH_TABLE: u16 = 1146;
+const DEADLOCK: u16 = 1213;
 
 /// Returns true if a row was refused because its key exists.
 pub(super) fn refused_as_duplicate(error: &Error) -> bool {

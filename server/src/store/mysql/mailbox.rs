@@ -269,13 +269,14 @@ fn delete_bodies(conn: &mut Conn, numbers: &[u64]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the number of the last delivery, and creates the counter at the first call.
+/// Returns the number of the last delivery, and creates the counter at the first call. It stays locked until the
+/// transaction ends, so that the numbers of several servers rise in the order of their commits.
 fn head(conn: &mut Conn) -> Result<u64, Failure> {
-    if let Some(row) = conn.query_first::<Row, _>("SELECT head FROM mailbox")? {
+    if let Some(row) = conn.query_first::<Row, _>("SELECT head FROM mailbox FOR UPDATE")? {
         return Ok(column(&row, "head")?);
     }
-    conn.query_drop("INSERT INTO mailbox (only, head) VALUES (1, 0)")?;
-    Ok(0)
+    conn.query_drop("INSERT IGNORE INTO mailbox (only, head) VALUES (1, 0)")?;
+    head(conn)
 }
 
 /// Deletes the content of acknowledged deliveries. Returns their number.
@@ -480,7 +481,7 @@ fn columns<T: ::mysql::prelude::FromValue>(rows: &[Row], name: &str) -> Result<V
     rows.iter().map(|row| column(row, name)).collect()
 }
 
-fn values(numbers: &[u64]) -> Vec<Value> {
+pub(super) fn values(numbers: &[u64]) -> Vec<Value> {
     numbers.iter().map(Value::from).collect()
 }
 

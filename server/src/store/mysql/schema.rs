@@ -11,7 +11,7 @@ use crate::store::admin::{Version, too_new};
 
 /// The migrations. A released one is never changed. MySQL commits each schema statement by itself
 /// and an interrupted migration starts again, so each statement must be repeatable.
-const MIGRATIONS: &[&[&str]] = &[ACCOUNTS_AND_LOG, MAILBOX, DEVICE_LISTS];
+const MIGRATIONS: &[&[&str]] = &[ACCOUNTS_AND_LOG, MAILBOX, DEVICE_LISTS, CLUSTER];
 
 const ACCOUNTS_AND_LOG: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS accounts (
@@ -107,6 +107,42 @@ const DEVICE_LISTS: &[&str] = &[
         number     BIGINT UNSIGNED NOT NULL,
         PRIMARY KEY (username, public_key),
         FOREIGN KEY (username) REFERENCES accounts (username) ON DELETE CASCADE
+    ) ENGINE = InnoDB",
+];
+
+/// The servers of a cluster, and the sessions that they share. `device` is empty for a session typed by hand, and
+/// `server` is null for one that has ended.
+const CLUSTER: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS servers (
+        name       VARCHAR(48)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+        run        BIGINT UNSIGNED NOT NULL,
+        seen_ms    BIGINT       NOT NULL
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS sessions (
+        username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        device     VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        number     BIGINT UNSIGNED NOT NULL,
+        server     VARCHAR(48)  CHARACTER SET ascii COLLATE ascii_bin,
+        address    VARCHAR(45)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        port       SMALLINT UNSIGNED,
+        is_listed  BOOLEAN      NOT NULL,
+        since_ms   BIGINT       NOT NULL,
+        changed_ms BIGINT       NOT NULL,
+        PRIMARY KEY (username, device),
+        KEY by_number (number),
+        KEY by_server (server, changed_ms)
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS cluster (
+        only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),
+        head       BIGINT UNSIGNED NOT NULL
+    ) ENGINE = InnoDB",
+    "CREATE TABLE IF NOT EXISTS server_messages (
+        number     BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        server     VARCHAR(48)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+        sent_ms    BIGINT       NOT NULL,
+        text       MEDIUMTEXT   CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+        KEY by_server (server, number),
+        KEY by_time (sent_ms)
     ) ENGINE = InnoDB",
 ];
 

@@ -13,6 +13,7 @@ use ::mysql::consts::CapabilityFlags;
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Conn, OptsBuilder, SslOpts};
 
+use super::cluster;
 use super::failure::{Failure, connection_is_gone, database_is_missing};
 use super::location::{MysqlLocation, Tls};
 use super::schema;
@@ -57,11 +58,23 @@ const OPERATORS_LOCK_WAIT_SECONDS: u64 = 4;
 /// The idle time after which the database ends a connection. The next call makes a new one.
 const IDLE_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
 
+/// The same for a server of a cluster, which asks every second: if it was cut off in the middle of a transaction, the
+/// others wait this long for the rows that it has locked.
+const MEMBERS_IDLE_LIMIT: Duration = Duration::from_secs(4);
+
+/// The longest wait for a row that another connection has locked.
+const LOCKED_ROW_WAIT_SECONDS: u64 = 1;
+
+/// The times that a transaction is tried which the database has rolled back for the sake of another one.
+const DEADLOCK_TRIES: usize = 4;
+
 /// The kind of program that connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// The only writer of the log. It holds the lock while it is connected.
     Server,
+    /// A server of a cluster. It takes the lock while it migrates, so that no other kind of server is there.
+    Member,
     /// The operator's tool, which takes the lock only to create missing tables.
     Operator(Absent),
 }
@@ -130,25 +143,32 @@ impl Session {
     /// Runs some work in a transaction.
     pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&mut Conn) -> Result<T, Failure>,
+        mut work: impl FnMut(&mut Conn) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
         let mut awaits_commit = false;
         let result = self.run(|conn| {
-            conn.query_drop("START TRANSACTION")?;
-            let result = work(conn);
-            match &result {
-                Ok(_) => {
-                    awaits_commit = true;
-                    conn.query_drop("COMMIT")?;
-                    awaits_commit = false;
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                conn.query_drop("START TRANSACTION")?;
+                let result = work(conn);
+                match &result {
+                    Ok(_) => {
+                        awaits_commit = true;
+                        conn.query_drop("COMMIT")?;
+                        awaits_commit = false;
+                    }
+                    Err(failure) if failure.leaves_the_connection_whole() => {
+                        conn.query_drop("ROLLBACK")?;
+                    }
+                    // The database rolls back when the connection ends.
+                    Err(_) => {}
                 }
-                Err(failure) if failure.leaves_the_connection_whole() => {
-                    conn.query_drop("ROLLBACK")?;
+                match &result {
+                    Err(failure) if failure.is_deadlock() && tries < DEADLOCK_TRIES => {}
+                    _ => return result,
                 }
-                // The database rolls back when the connection ends.
-                Err(_) => {}
             }
-            result
         });
         self.awaits_commit = awaits_commit;
         result
@@ -198,8 +218,8 @@ impl Session {
     }
 
     fn connect(&mut self) -> Result<Conn, Failure> {
-        let mut conn = dial(&self.location, self.patience)?;
-        let database = &self.location.database;
+        let mut conn = dial(&self.location, self.patience, self.role)?;
+        let database = &self.location.database.clone();
         match self.role {
             Role::Operator(Absent::Refuse) => {
                 enter_database(&mut conn, database)?;
@@ -213,6 +233,15 @@ impl Session {
                 enter_or_make_database(&mut conn, database)?;
                 self.lock(&mut conn)?;
                 schema::migrate(&mut conn)?;
+                if let Some(name) = cluster::present(&mut conn)? {
+                    return Err(in_use(&format!(", by the server {name} of a cluster")));
+                }
+            }
+            Role::Member => {
+                enter_or_make_database(&mut conn, database)?;
+                self.lock(&mut conn)?;
+                schema::migrate(&mut conn)?;
+                conn.exec_drop("DO RELEASE_LOCK(?)", (lock_of(database),))?;
             }
         }
         Ok(conn)
@@ -272,9 +301,9 @@ fn random_mark() -> Result<String, StoreError> {
     Ok(format!("letschat-session {:016x}", random_epoch()?))
 }
 
-fn dial(location: &MysqlLocation, patience: Timeouts) -> Result<Conn, Failure> {
+fn dial(location: &MysqlLocation, patience: Timeouts, role: Role) -> Result<Conn, Failure> {
     if matches!(location.tls(), Tls::Verified { .. }) {
-        return Ok(Conn::new(options(location, &location.host, patience))?);
+        return Ok(Conn::new(options(location, &location.host, patience, role))?);
     }
     // The driver gives up when a host's first address refuses, and often nothing listens on one of
     // `localhost`.
@@ -285,7 +314,7 @@ fn dial(location: &MysqlLocation, patience: Timeouts) -> Result<Conn, Failure> {
             break;
         }
         let patience = Timeouts { connect: patience.connect.min(left), ..patience };
-        match Conn::new(options(location, &address.ip().to_string(), patience)) {
+        match Conn::new(options(location, &address.ip().to_string(), patience, role)) {
             Ok(conn) => return Ok(conn),
             Err(error) => last = Some(error),
         }
@@ -302,7 +331,26 @@ fn unresolved(why: &str) -> StoreError {
     StoreError::Database(format!("the host's address can't be found: {why}"))
 }
 
-fn options(location: &MysqlLocation, host: &str, patience: Timeouts) -> OptsBuilder {
+fn options(location: &MysqlLocation, host: &str, patience: Timeouts, role: Role) -> OptsBuilder {
+    let mut init = vec![
+        "SET NAMES utf8mb4".to_owned(),
+        // Acknowledged changes must be committed, whatever the server's defaults are.
+        "SET SESSION autocommit = 1".to_owned(),
+        // Values that don't fit must be errors instead of warnings.
+        "SET SESSION sql_mode = 'TRADITIONAL'".to_owned(),
+    ];
+    match role {
+        Role::Server | Role::Operator(_) => {
+            init.push(format!("SET SESSION wait_timeout = {}", IDLE_LIMIT.as_secs()));
+        }
+        Role::Member => init.extend([
+            format!("SET SESSION wait_timeout = {}", MEMBERS_IDLE_LIMIT.as_secs()),
+            // A read after the lock of a counter must see what was committed before.
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            // Nobody waits longer for an answer.
+            format!("SET SESSION innodb_lock_wait_timeout = {LOCKED_ROW_WAIT_SECONDS}"),
+        ]),
+    }
     OptsBuilder::new()
         .ip_or_hostname(Some(host))
         .tcp_port(location.port)
@@ -315,14 +363,7 @@ fn options(location: &MysqlLocation, host: &str, patience: Timeouts) -> OptsBuil
         .ssl_opts(tls_options(location.tls()))
         // An update that changes nothing must still report a matching row.
         .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
-        .init(vec![
-            "SET NAMES utf8mb4".to_owned(),
-            // Acknowledged changes must be committed, whatever the server's defaults are.
-            "SET SESSION autocommit = 1".to_owned(),
-            // Values that don't fit must be errors instead of warnings.
-            "SET SESSION sql_mode = 'TRADITIONAL'".to_owned(),
-            format!("SET SESSION wait_timeout = {}", IDLE_LIMIT.as_secs()),
-        ])
+        .init(init)
 }
 
 fn tls_options(tls: Tls) -> Option<SslOpts> {

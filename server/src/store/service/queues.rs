@@ -45,7 +45,8 @@ impl Queues {
         let mut waiting = self.lock();
         match request {
             StoreRequest::Append { .. }
-            | StoreRequest::Mail(MailRequest::Post { .. } | MailRequest::Acknowledge { .. }) => {
+            | StoreRequest::Mail(MailRequest::Post { .. } | MailRequest::Acknowledge { .. })
+            | StoreRequest::Cluster(_) => {
                 waiting.urgent.push_back(DatabaseJob::Begin(request));
             }
             StoreRequest::Forget { through } => waiting.forget(through),
@@ -164,7 +165,9 @@ fn asker(request: &StoreRequest) -> Option<ConnectionId> {
         | StoreRequest::CheckKey { connection, .. } => Some(*connection),
         StoreRequest::ChangePassword(change) => Some(change.connection),
         StoreRequest::Mail(request) => request.asker(),
-        StoreRequest::Append { .. } | StoreRequest::Forget { .. } => None,
+        StoreRequest::Append { .. } | StoreRequest::Forget { .. } | StoreRequest::Cluster(_) => {
+            None
+        }
     }
 }
 

@@ -117,6 +117,7 @@ impl DatabaseJob {
             DatabaseJob::Begin(StoreRequest::Append { .. }) => "committing broadcasts",
             DatabaseJob::Begin(StoreRequest::Forget { .. }) => "forgetting broadcasts",
             DatabaseJob::Begin(StoreRequest::Mail(request)) => request.what(),
+            DatabaseJob::Begin(StoreRequest::Cluster(request)) => request.what(),
             DatabaseJob::CreateAccount { .. } => "creating an account",
             DatabaseJob::Admit { .. } => "admitting an account",
             DatabaseJob::SetPassword { .. } => "setting a password",
@@ -160,6 +161,11 @@ fn begin(request: StoreRequest, store: &mut dyn Store, wall_ms: u64) -> Result<S
             Step::Done
         }
         StoreRequest::Mail(request) => Step::Answer(StoreAnswer::Mail(request.run(store)?)),
+        StoreRequest::Cluster(request) => match store.cluster() {
+            Some(cluster) => Step::Answer(StoreAnswer::Cluster(request.run(cluster)?)),
+            // The hub of a server without a cluster asks nothing.
+            None => Step::Answer(StoreAnswer::Cluster(request.unavailable())),
+        },
     })
 }
 
@@ -260,6 +266,7 @@ pub fn unavailable(request: &StoreRequest) -> Option<StoreAnswer> {
         StoreRequest::Append { .. } => Some(StoreAnswer::Appended { result: Err(Unavailable) }),
         StoreRequest::Forget { .. } => None,
         StoreRequest::Mail(request) => Some(StoreAnswer::Mail(request.unavailable())),
+        StoreRequest::Cluster(request) => Some(StoreAnswer::Cluster(request.unavailable())),
     }
 }
 

@@ -267,7 +267,7 @@ fn asker(answer: &StoreAnswer) -> ConnectionId {
         | StoreAnswer::Checked { connection, .. }
         | StoreAnswer::PasswordChanged { connection, .. }
         | StoreAnswer::PasswordInDoubt { connection, .. } => *connection,
-        StoreAnswer::Appended { .. } | StoreAnswer::Mail(_) => {
+        StoreAnswer::Appended { .. } | StoreAnswer::Mail(_) | StoreAnswer::Cluster(_) => {
             panic!("nobody asked for {answer:?}")
         }
     }

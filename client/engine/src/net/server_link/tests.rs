@@ -45,7 +45,8 @@ impl World {
     fn target(&self, given: Option<Fingerprint>) -> Target {
         let address = ServerAddress::new("localhost", self.address().port()).unwrap();
         Target {
-            address: ServerAddress { fingerprint: given, ..address },
+            service: ServerAddress { fingerprint: given, ..address }.into(),
+            last: Cell::new(0),
             known: KnownServers::in_folder(self.folder.path()),
             may_accept: false,
             local_port: None,
@@ -78,6 +79,11 @@ impl World {
     fn run<T>(&self, test: impl Future<Output = T>) -> T {
         block_on(self.executor.run(test))
     }
+}
+
+/// Returns addresses of the first server.
+fn at_first(addresses: Vec<SocketAddr>) -> Vec<(usize, SocketAddr)> {
+    addresses.into_iter().map(|address| (0, address)).collect()
 }
 
 async fn input(occurrences: &Occurrences) -> Input {
@@ -208,7 +214,7 @@ fn last_address_is_reached_behind_silent_and_dead_ones() {
     addresses.extend([dead_address(), world.address()]);
     world.run(async {
         let target = world.target(None);
-        let (accepted, reached) = zip(world.accept(), reach(&target, addresses)).await;
+        let (accepted, reached) = zip(world.accept(), reach(&target, &at_first(addresses))).await;
         accepted.unwrap();
         let Ok((_, secured)) = reached else { panic!("it was not reached") };
         assert_eq!(secured.address, world.address());
@@ -223,7 +229,7 @@ fn address_with_another_key_gives_way_to_the_right_one() {
         let target = world.target(Some(world.fingerprint));
         let addresses = vec![other.address(), world.address()];
         let accepted = zip(other.accept(), world.accept());
-        let (accepted, reached) = zip(accepted, reach(&target, addresses)).await;
+        let (accepted, reached) = zip(accepted, reach(&target, &at_first(addresses))).await;
         let mut heard = Vec::new();
         let _ = accepted.0.unwrap().read_to_end(&mut heard).await;
         assert_eq!(heard, b"", "nothing is said to a stranger");
@@ -238,7 +244,8 @@ fn another_key_is_told_whatever_else_failed() {
     for addresses in [[world.address(), dead_address()], [dead_address(), world.address()]] {
         world.run(async {
             let target = world.target(Some(known));
-            let (_, reached) = zip(world.accept(), reach(&target, addresses.to_vec())).await;
+            let (_, reached) =
+                zip(world.accept(), reach(&target, &at_first(addresses.to_vec()))).await;
             assert_eq!(reached.err(), Some(Unreached::KeyChanged { known, found }));
         });
     }
@@ -247,7 +254,7 @@ fn another_key_is_told_whatever_else_failed() {
 #[test]
 fn name_without_addresses_is_not_reached() {
     let world = World::new();
-    let reached = world.run(reach(&world.target(None), Vec::new()));
+    let reached = world.run(reach(&world.target(None), &[]));
     let why = "the name has no address".to_owned();
     assert_eq!(reached.err(), Some(Unreached::NoServer(why)));
 }

@@ -1,0 +1,213 @@
+//! The bell of a cluster: its servers ring each other through Valkey or Redis, so that what is new need not wait for the
+//! next second.
+//!
+//! Nothing is kept there, and a ring may be lost: every server asks the database once a second in any case.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use letschat_protocol::dialogue::Secret;
+use redis::{Client, Connection, ConnectionInfo, IntoConnectionInfo as _, RedisError};
+
+use crate::hub::Input;
+use crate::net::Event;
+use crate::store::cluster::ServerName;
+
+/// The timeout of connecting, and of each command.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest wait for a ring before the connection is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The pause after a failure.
+const REST: Duration = Duration::from_secs(1);
+
+/// A Valkey or Redis server, written as `redis://[USER@]HOST[:PORT][/NUMBER]`, or with `rediss` for TLS. `Display` omits
+/// the password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BellLocation {
+    url: String,
+    /// The password. It is not a part of the text, which others can read.
+    pub password: Option<Secret>,
+}
+
+/// A text that names no such server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BellLocationError {
+    /// The text has another form.
+    #[error("expected redis://[USER@]HOST[:PORT][/NUMBER], or rediss:// with TLS")]
+    Form,
+    /// The text holds a password.
+    #[error(
+        "a password does not belong there, where others can read it; give it in \
+         LETSCHAT_SERVER_CLUSTER_PASSWORD or by --cluster-password-file"
+    )]
+    Password,
+}
+
+impl FromStr for BellLocation {
+    type Err = BellLocationError;
+
+    fn from_str(text: &str) -> Result<BellLocation, BellLocationError> {
+        let is_url = text.starts_with("redis://") || text.starts_with("rediss://");
+        let info = text.into_connection_info().map_err(|_| BellLocationError::Form)?;
+        match info.redis_settings().password() {
+            _ if !is_url => Err(BellLocationError::Form),
+            Some(_) => Err(BellLocationError::Password),
+            None => Ok(BellLocation { url: text.to_owned(), password: None }),
+        }
+    }
+}
+
+impl fmt::Display for BellLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl BellLocation {
+    fn client(&self) -> Result<Client, RedisError> {
+        let mut info: ConnectionInfo = self.url.as_str().into_connection_info()?;
+        if let Some(Secret(password)) = &self.password {
+            let settings = info.redis_settings().clone().set_password(password);
+            info = info.set_redis_settings(settings);
+        }
+        Client::open(info)
+    }
+}
+
+/// A running bell. Its threads end with the server's queue of events.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    ring: Sender<()>,
+}
+
+impl Bell {
+    /// Starts the bell of a database's servers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system can't start a thread.
+    pub(crate) fn start(
+        location: BellLocation,
+        database: &str,
+        name: &ServerName,
+        events: Sender<Event>,
+    ) -> io::Result<Bell> {
+        // Rings that come together are one.
+        let (ring, rings) = async_channel::bounded(1);
+        let rope = Rope { location, channel: format!("letschat {database}"), name: name.clone() };
+        let ringing = rope.clone();
+        thread::Builder::new().name("ringing".into()).spawn(move || ringing.ring_all(&rings))?;
+        thread::Builder::new().name("listening".into()).spawn(move || rope.listen(&events))?;
+        Ok(Bell { ring })
+    }
+
+    /// Tells the other servers that there is something new.
+    pub(crate) fn ring(&self) {
+        // If one waits already, that is enough.
+        let _ = self.ring.try_send(());
+    }
+}
+
+/// What both threads need.
+#[derive(Debug, Clone)]
+struct Rope {
+    location: BellLocation,
+    channel: String,
+    name: ServerName,
+}
+
+impl Rope {
+    fn connect(&self) -> Result<Connection, RedisError> {
+        let connection = self.location.client()?.get_connection_with_timeout(PATIENCE)?;
+        connection.set_write_timeout(Some(PATIENCE))?;
+        Ok(connection)
+    }
+
+    /// Rings as often as asked, until nobody can ask any more.
+    fn ring_all(&self, rings: &Receiver<()>) {
+        let mut connection = None;
+        while rings.recv_blocking().is_ok() {
+            if let Err(error) = self.ring(&mut connection) {
+                connection = None;
+                tracing::debug!(%error, "the bell can't be rung");
+                thread::sleep(REST);
+            }
+        }
+    }
+
+    fn ring(&self, connection: &mut Option<Connection>) -> Result<(), RedisError> {
+        let mut ready = match connection.take() {
+            Some(ready) => ready,
+            None => {
+                let fresh = self.connect()?;
+                fresh.set_read_timeout(Some(PATIENCE))?;
+                fresh
+            }
+        };
+        redis::cmd("PUBLISH").arg(&self.channel).arg(self.name.as_str()).exec(&mut ready)?;
+        *connection = Some(ready);
+        Ok(())
+    }
+
+    /// Passes on the rings of other servers, until the queue of events is closed.
+    fn listen(&self, events: &Sender<Event>) {
+        let mut is_told = false;
+        while !events.is_closed() {
+            match self.listen_once(events) {
+                Err(error) if !is_told => {
+                    is_told = true;
+                    let place = &self.location;
+                    tracing::warn!(%place, %error, "the bell is silent; news of other servers take up to a second");
+                }
+                Err(_) => {}
+                Ok(()) => is_told = false,
+            }
+            thread::sleep(REST);
+        }
+    }
+
+    /// Listens on one connection. Fails if it can't be made; its later end is no failure.
+    fn listen_once(&self, events: &Sender<Event>) -> Result<(), RedisError> {
+        let mut connection = self.connect()?;
+        let mut listening = connection.as_pubsub();
+        listening.set_read_timeout(Some(LOOK))?;
+        listening.subscribe(&self.channel)?;
+        tracing::info!(place = %self.location, "the bell works");
+        loop {
+            match listening.get_message() {
+                Ok(message) if message.get_payload_bytes() == self.name.as_str().as_bytes() => {}
+                Ok(_) => {
+                    if events.send_blocking(Event::Input(Input::Rung)).is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.is_timeout() && !events.is_closed() => {}
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn location_holds_no_password() {
+        for text in ["redis://valkey.example", "redis://chat@10.0.0.1:6380/2", "rediss://valkey"] {
+            let location: BellLocation = text.parse().unwrap();
+            assert_eq!(location.to_string(), text);
+        }
+        let error = "redis://chat:secret@valkey".parse::<BellLocation>().unwrap_err();
+        assert_eq!(error, BellLocationError::Password);
+        for text in ["valkey:6379", "http://valkey", "unix:/run/valkey", ""] {
+            assert_eq!(text.parse::<BellLocation>(), Err(BellLocationError::Form), "{text}");
+        }
+    }
+}

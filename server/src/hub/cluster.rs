@@ -1,0 +1,422 @@
+//! The other servers of a cluster.
+//!
+//! ```text
+//! login ── right ──▶ Enter ── Entered::Here ──▶ Member ── gone ──▶ Leave
+//! each second, and when another server rings ──▶ Ask ──▶ News: sessions, broadcasts, mail, messages
+//! ```
+//!
+//! The store decides where a device is logged in. Sessions of other servers are in the directory, with their place;
+//! what is meant for them goes to their server as a message.
+
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use letschat_protocol::clock::Now;
+use letschat_protocol::dialogue::Closing;
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use super::connection::{LoginAttempt, StoreWork};
+use super::directory::{Entry, Location};
+use super::{ConnectionId, Effect, Hub};
+use crate::store::cluster::{
+    ClusterAnswer, ClusterRequest, Entered, Entrance, Known, MAX_NEWS, News, ServerName, SessionId,
+    SharedPlace, SharedSession,
+};
+use crate::store::{StoreRequest, Unavailable};
+
+/// The interval at which a server asks for what is new.
+const ASK_MS: u64 = 1_000;
+
+/// A device of an account, or the sessions that are typed by hand.
+type Device = (Username, Option<PublicKey>);
+
+/// The cluster as this server knows it.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    name: ServerName,
+    /// The numbers of sessions and deliveries up to which everything is known. The log knows that of broadcasts.
+    known: Known,
+    /// The other servers that are there.
+    servers: BTreeSet<ServerName>,
+    /// The sessions at other servers, also at those that are gone.
+    sessions: BTreeMap<Device, Shared>,
+    asks: Asks,
+    leaving: Batch<SessionId>,
+    telling: Batch<(ServerName, String)>,
+}
+
+/// A session at another server.
+#[derive(Debug)]
+struct Shared {
+    number: u64,
+    place: SharedPlace,
+}
+
+/// The questions for what is new.
+#[derive(Debug)]
+struct Asks {
+    /// The time of the next one, on the boot clock.
+    due_ms: u64,
+    /// True while one is under way.
+    is_under_way: bool,
+    /// True if another server has rung meanwhile.
+    is_due_again: bool,
+}
+
+/// Things for the store, of which one batch is under way at a time. A batch that fails is tried again with the next
+/// question.
+#[derive(Debug)]
+struct Batch<T> {
+    waiting: Vec<T>,
+    under_way: Vec<T>,
+    has_failed: bool,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Batch<T> {
+        Batch { waiting: Vec::new(), under_way: Vec::new(), has_failed: false }
+    }
+}
+
+impl<T: Clone> Batch<T> {
+    /// Takes what waits, unless a batch is under way, or has failed before it is time for a question.
+    fn take(&mut self, is_time: bool) -> Option<Vec<T>> {
+        if !self.under_way.is_empty() || self.waiting.is_empty() || self.has_failed && !is_time {
+            return None;
+        }
+        self.has_failed = false;
+        self.under_way = std::mem::take(&mut self.waiting);
+        Some(self.under_way.clone())
+    }
+
+    /// Notes the outcome of the batch.
+    fn done(&mut self, result: Result<(), Unavailable>) {
+        let batch = std::mem::take(&mut self.under_way);
+        if result.is_err() {
+            self.has_failed = true;
+            self.waiting.splice(0..0, batch);
+        }
+    }
+}
+
+impl Cluster {
+    /// Returns a cluster of which nothing is known yet.
+    pub(super) fn new(name: ServerName, now_ms: u64) -> Cluster {
+        Cluster {
+            name,
+            known: Known::default(),
+            servers: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            asks: Asks { due_ms: now_ms, is_under_way: false, is_due_again: false },
+            leaving: Batch::default(),
+            telling: Batch::default(),
+        }
+    }
+
+    /// Returns the time at which something is due.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        (!self.asks.is_under_way).then_some(self.asks.due_ms)
+    }
+
+    /// Notes the number of a delivery of this server. If it is the next one, there is nothing to ask for.
+    pub(super) fn note_delivery(&mut self, number: u64) {
+        if number == self.known.deliveries + 1 {
+            self.known.deliveries = number;
+        }
+    }
+
+    /// Returns the place of a session at another server.
+    pub(super) fn place(
+        &self,
+        username: &Username,
+        device: Option<PublicKey>,
+    ) -> Option<&SharedPlace> {
+        Some(&self.sessions.get(&(username.clone(), device))?.place)
+    }
+
+    /// Returns the entry of a session for the directory, if its server is there.
+    fn entry(&self, device: &Device, shared: &Shared) -> Option<Entry> {
+        let SharedPlace { server, address, port, is_listed, .. } = &shared.place;
+        let location = Location::Remote { number: shared.number, is_listed: *is_listed };
+        let (key, address, port) = (device.1, *address, *port);
+        self.servers.contains(server).then_some(Entry { key, location, address, port })
+    }
+}
+
+impl Hub {
+    /// Sends what is due to the store.
+    pub(super) fn cluster_due(&mut self, now: Now) {
+        let head = self.log.head();
+        let Some(cluster) = &mut self.cluster else { return };
+        let is_time = !cluster.asks.is_under_way && cluster.asks.due_ms <= now.boot_ms;
+        // A message says why a session ends. It has to come before the end itself.
+        let requests = [
+            cluster.telling.take(is_time).map(|messages| ClusterRequest::Tell { messages }),
+            cluster.leaving.take(is_time).map(|sessions| ClusterRequest::Leave { sessions }),
+        ];
+        let mut requests: Vec<ClusterRequest> = requests.into_iter().flatten().collect();
+        if is_time {
+            cluster.asks.is_under_way = true;
+            let known = Known { broadcasts: head, ..cluster.known };
+            requests.push(ClusterRequest::Ask { known });
+        }
+        let requests = requests.into_iter().map(StoreRequest::Cluster).map(Effect::Store);
+        self.effects.extend(requests);
+    }
+
+    /// Asks for what is new, since another server has rung.
+    pub(super) fn rung(&mut self, now: Now) {
+        if let Some(Cluster { asks, .. }) = &mut self.cluster {
+            asks.due_ms = now.boot_ms;
+            asks.is_due_again = asks.is_under_way;
+        }
+    }
+
+    /// Dispatches an answer of the store.
+    pub(super) fn cluster_answered(&mut self, now: Now, answer: ClusterAnswer) {
+        match answer {
+            ClusterAnswer::Entered { connection, entrance, result } => {
+                self.entered(now, connection, &entrance, result);
+            }
+            ClusterAnswer::Left { result } => {
+                self.batch_done(result, |cluster| cluster.leaving.done(result));
+            }
+            ClusterAnswer::Told { result } => {
+                self.batch_done(result, |cluster| cluster.telling.done(result));
+            }
+            ClusterAnswer::News { result } => self.news(now, result),
+            ClusterAnswer::Appended { result } => self.appended_among_others(now, result),
+        }
+    }
+
+    /// Rings if a batch has succeeded. Otherwise it is tried again with the next question.
+    fn batch_done(&mut self, result: Result<(), Unavailable>, note: impl FnOnce(&mut Cluster)) {
+        let Some(cluster) = &mut self.cluster else { return };
+        note(cluster);
+        if result.is_ok() {
+            self.ring();
+        }
+    }
+
+    /// Tells the other servers to ask.
+    pub(super) fn ring(&mut self) {
+        if self.cluster.is_some() && !self.effects.contains(&Effect::Ring) {
+            self.effects.push(Effect::Ring);
+        }
+    }
+
+    /// Lets the store decide whether a device is logged in here. Returns false if there is no cluster.
+    pub(super) fn enter(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        attempt: &LoginAttempt,
+        is_listed: bool,
+    ) -> bool {
+        let (Some(_), Some(username)) = (&self.cluster, attempt.username.clone()) else {
+            return false;
+        };
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        let entrance = Entrance {
+            username,
+            device: attempt.key,
+            address: connection.peer.ip(),
+            port: attempt.port,
+            is_listed,
+            take: attempt.take,
+            places: self.settings.places,
+            now_ms: now.wall_ms,
+        };
+        connection.await_store(StoreWork::Entrance(attempt.clone()), now.boot_ms);
+        let request = ClusterRequest::Enter { connection: id, entrance: Box::new(entrance) };
+        self.effects.push(Effect::Store(StoreRequest::Cluster(request)));
+        true
+    }
+
+    fn entered(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        entrance: &Entrance,
+        result: Result<Entered, Unavailable>,
+    ) {
+        let attempt = match self.store_work(id) {
+            Some(StoreWork::Entrance(attempt)) => Some(attempt),
+            _ => None,
+        };
+        if let Ok(Entered::Here { number }) = result {
+            self.ring();
+            let device = (entrance.username.clone(), entrance.device);
+            self.forget_shared(now, &device);
+            if attempt.is_none() {
+                // The client has gone meanwhile.
+                let (username, device) = device;
+                self.leave_cluster(SessionId { username, device, number });
+            }
+        }
+        let Some(attempt) = attempt else { return };
+        match result {
+            Ok(Entered::Here { number }) => {
+                let Entrance { username, device, is_listed, .. } = entrance;
+                self.end_replaced(now, username, *device);
+                self.make_member(now, id, username.clone(), attempt, *is_listed, Some(number));
+            }
+            Ok(Entered::NeedsTake) => self.ask_to_take(now, id, &entrance.username),
+            Ok(Entered::Full) => self.turn_away(now, id),
+            Err(Unavailable) => {
+                let reply = self.store_failed("log a device in");
+                self.back_to_choice(now, id, &reply);
+            }
+        }
+        self.reschedule(id);
+    }
+
+    /// Notes that a session of this server has ended.
+    pub(super) fn leave_cluster(&mut self, session: SessionId) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.leaving.waiting.push(session);
+        }
+    }
+
+    fn news(&mut self, now: Now, result: Result<Box<News>, Unavailable>) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let asks = &mut cluster.asks;
+        asks.is_under_way = false;
+        let is_due_again = std::mem::take(&mut asks.is_due_again);
+        asks.due_ms = if is_due_again { now.boot_ms } else { now.boot_ms + ASK_MS };
+        let Ok(news) = result else { return };
+        let News { servers, sessions, has_all_sessions, broadcasts, mail, last_delivery, messages } =
+            *news;
+        if broadcasts.len() >= MAX_NEWS || messages.len() >= MAX_NEWS {
+            asks.due_ms = now.boot_ms;
+        }
+        cluster.known.deliveries = last_delivery;
+        self.publish_others(now, &broadcasts);
+        self.change_servers(now, servers.into_iter().collect());
+        for message in messages {
+            self.message(now, &message);
+        }
+        if has_all_sessions {
+            self.keep_only(now, &sessions);
+        }
+        for session in sessions {
+            self.session_changed(now, session);
+        }
+        for (username, device) in mail {
+            self.has_mail(now, &username, &device);
+        }
+    }
+
+    /// Notes which servers are there: the sessions of one that has gone are shown no more.
+    fn change_servers(&mut self, now: Now, servers: BTreeSet<ServerName>) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let before = std::mem::replace(&mut cluster.servers, servers);
+        let changed: Vec<Device> = cluster
+            .sessions
+            .iter()
+            .filter(|(_, shared)| {
+                let server = &shared.place.server;
+                before.contains(server) != cluster.servers.contains(server)
+            })
+            .map(|(device, _)| device.clone())
+            .collect();
+        for device in changed {
+            self.show_or_hide(now, &device);
+        }
+    }
+
+    /// Brings the directory in line with a session at another server.
+    fn show_or_hide(&mut self, now: Now, device: &Device) {
+        let Some(cluster) = &self.cluster else { return };
+        let Some(shared) = cluster.sessions.get(device) else { return };
+        let (number, entry) = (shared.number, cluster.entry(device, shared));
+        match entry {
+            Some(entry) => {
+                if self.directory.add(&device.0, entry) {
+                    self.presence.join(&device.0, now.boot_ms);
+                }
+            }
+            None => self.hide(now, device, number),
+        }
+    }
+
+    fn hide(&mut self, now: Now, (username, _): &Device, number: u64) {
+        if self.directory.remove_remote(username, number, now.boot_ms) {
+            self.presence.leave(username, now.boot_ms);
+        }
+    }
+
+    /// Forgets the session of a device at another server.
+    fn forget_shared(&mut self, now: Now, device: &Device) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if let Some(shared) = cluster.sessions.remove(device) {
+            self.hide(now, device, shared.number);
+        }
+    }
+
+    /// Ends what is not among all sessions that there are: this server was silent for long.
+    fn keep_only(&mut self, now: Now, all: &[SharedSession]) {
+        let there: BTreeSet<(&Username, Option<PublicKey>)> = all
+            .iter()
+            .filter(|session| session.place.is_some())
+            .map(|session| (&session.id.username, session.id.device))
+            .collect();
+        let Some(cluster) = &self.cluster else { return };
+        let is_gone = |device: &&Device| !there.contains(&(&device.0, device.1));
+        let gone: Vec<Device> = cluster.sessions.keys().filter(is_gone).cloned().collect();
+        for device in gone {
+            self.forget_shared(now, &device);
+        }
+        let ended: Vec<ConnectionId> = self
+            .everybody()
+            .filter(|(_, member)| !there.contains(&(&member.username, member.key)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ended {
+            self.close(now, id, Closing::Replaced);
+        }
+    }
+
+    /// Applies a change of a session.
+    fn session_changed(&mut self, now: Now, session: SharedSession) {
+        let SharedSession { id: SessionId { username, device, number }, place } = session;
+        let Some(cluster) = &mut self.cluster else { return };
+        cluster.known.sessions = cluster.known.sessions.max(number);
+        let is_here = place.as_ref().is_some_and(|place| place.server == cluster.name);
+        let device = (username, device);
+        self.forget_shared(now, &device);
+        let local = self.local_session(&device);
+        match (place, local) {
+            (Some(_), Some((_, own))) if is_here && own == number => return,
+            (Some(_), None) if is_here => {
+                // A login whose answer was lost.
+                let (username, device) = device;
+                return self.leave_cluster(SessionId { username, device, number });
+            }
+            (Some(place), _) if !is_here => {
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.sessions.insert(device.clone(), Shared { number, place });
+                }
+                self.show_or_hide(now, &device);
+            }
+            _ => {}
+        }
+        // The device has logged in elsewhere since, or its session has ended for all.
+        if let Some((id, own)) = local
+            && own < number
+        {
+            self.close(now, id, Closing::Replaced);
+        }
+    }
+
+    /// Returns the session of a device at this server, and its number.
+    fn local_session(&self, (username, device): &Device) -> Option<(ConnectionId, u64)> {
+        let mut entries = self.directory.sessions(username).filter(|entry| entry.key == *device);
+        entries.find_map(|entry| {
+            let Location::Local(id) = entry.location else { return None };
+            Some((id, self.member_of(id)?.number?))
+        })
+    }
+}

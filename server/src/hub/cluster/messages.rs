@@ -1,0 +1,143 @@
+//! What servers tell each other about the sessions of an account.
+
+use letschat_protocol::clock::Now;
+use letschat_protocol::dialogue::{Closing, FromServer, Notice, ReplyAssembler};
+use letschat_protocol::frame::{Decoder, Mode};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use serde::{Deserialize, Serialize};
+
+use super::super::directory::{Entry, Location};
+use super::super::{ConnectionId, Hub};
+use super::Cluster;
+use crate::store::cluster::{ServerName, SessionId as SharedId};
+
+/// A message to another server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    /// Pass a notice on to a device, or to whom types by hand.
+    Tell { username: String, device: Option<String>, notice: String },
+    /// End the session of a device.
+    Close { username: String, device: Option<String>, why: String },
+    /// Tell the account's sessions of its new device list, whose last change was about this device.
+    Devices { username: String, device: String, number: u64 },
+    /// Tell everybody what the operator says.
+    Say { text: String },
+}
+
+impl Hub {
+    /// Tells a session at any server.
+    pub(in crate::hub) fn tell_entry(
+        &mut self,
+        username: &Username,
+        entry: &Entry,
+        notice: &Notice,
+    ) {
+        let Location::Local(id) = entry.location else {
+            let device = entry.key.map(|key| key.to_string());
+            let notice = String::from_utf8_lossy(&notice.to_frame().to_bytes()).into_owned();
+            let message = Message::Tell { username: username.to_string(), device, notice };
+            return self.message_to(username, entry.key, &message);
+        };
+        self.tell(id, notice);
+    }
+
+    /// Ends a session at another server, which is told why. If it is cut off, it learns of the end later.
+    pub(in crate::hub) fn close_remote(
+        &mut self,
+        username: &Username,
+        device: Option<PublicKey>,
+        number: u64,
+        why: Closing,
+    ) {
+        let (name, key) = (username.to_string(), device.map(|key| key.to_string()));
+        let message = Message::Close { username: name, device: key, why: why.name().to_owned() };
+        self.message_to(username, device, &message);
+        self.leave_cluster(SharedId { username: username.clone(), device, number });
+    }
+
+    /// Tells the other servers of a changed device list.
+    pub(in crate::hub) fn tell_servers_of_list(
+        &mut self,
+        username: &Username,
+        device: &PublicKey,
+        number: u64,
+    ) {
+        let (username, device) = (username.to_string(), device.to_string());
+        self.message_to_all(&Message::Devices { username, device, number });
+    }
+
+    /// Lets the other servers tell everybody what the operator says.
+    pub(in crate::hub) fn say_elsewhere(&mut self, text: &str) {
+        self.message_to_all(&Message::Say { text: text.to_owned() });
+    }
+
+    fn message_to(&mut self, username: &Username, device: Option<PublicKey>, message: &Message) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if let Some(shared) = cluster.sessions.get(&(username.clone(), device)) {
+            let server = shared.place.server.clone();
+            cluster.send(server, message);
+        }
+    }
+
+    fn message_to_all(&mut self, message: &Message) {
+        let Some(cluster) = &mut self.cluster else { return };
+        for server in cluster.servers.clone() {
+            cluster.send(server, message);
+        }
+    }
+
+    /// Does what another server asks for.
+    pub(super) fn message(&mut self, now: Now, text: &str) {
+        // A server of another version may know more.
+        let Ok(message) = serde_json::from_str(text) else { return };
+        match message {
+            Message::Tell { username, device, notice } => {
+                let local = self.named(&username, device.as_deref());
+                if let (Some(id), Some(notice)) = (local, parse_notice(&notice)) {
+                    self.tell(id, &notice);
+                }
+            }
+            Message::Close { username, device, why } => {
+                let why = Closing::ALL.iter().find(|one| one.name() == why);
+                if let (Some(id), Some(why)) = (self.named(&username, device.as_deref()), why) {
+                    self.close(now, id, *why);
+                }
+            }
+            Message::Devices { username, device, number } => {
+                if let (Ok(username), Ok(device)) = (username.parse(), device.parse()) {
+                    self.tell_sessions_of_list(&username, &device, number, None);
+                }
+            }
+            Message::Say { text } => {
+                self.say_here(&text);
+            }
+        }
+    }
+
+    fn named(&self, username: &str, device: Option<&str>) -> Option<ConnectionId> {
+        let device = device.map(str::parse).transpose().ok()?;
+        Some(self.local_session(&(username.parse().ok()?, device))?.0)
+    }
+}
+
+impl Cluster {
+    fn send(&mut self, server: ServerName, message: &Message) {
+        // The texts of messages are strings, which JSON can express.
+        if let Ok(text) = serde_json::to_string(message) {
+            self.telling.waiting.push((server, text));
+        }
+    }
+}
+
+/// Parses a notice as a client does.
+fn parse_notice(text: &str) -> Option<Notice> {
+    let mut decoder = Decoder::new();
+    decoder.extend(text.as_bytes());
+    let frame = decoder.next(Mode::Frame).ok()??;
+    match ReplyAssembler::default().take(&frame).ok()?? {
+        FromServer::Notice(notice) => Some(notice),
+        FromServer::Reply(_) | FromServer::Unknown => None,
+    }
+}

@@ -1,0 +1,434 @@
+//! The tables that the servers of a cluster share.
+//!
+//! Whoever changes sessions holds the row of the counter until the commit, so that numbers rise in the order of the
+//! commits. The same holds for broadcasts and deliveries with their counters. Times are the database's.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ::mysql::prelude::Queryable as _;
+use ::mysql::{Conn, Row};
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+
+use super::failure::{Failure, column};
+use super::mailbox::{list, values};
+use super::{Mysql, insert, next_numbers, stored_entry};
+use crate::store::cluster::{
+    Cluster, ENDED_KEPT_MS, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News, ServerName,
+    SessionId, SharedPlace, SharedSession,
+};
+use crate::store::{NewBroadcast, StoreError, StoredEntry, time_from_column};
+
+/// The database's time in milliseconds since the Unix epoch.
+const NOW_MS: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+
+/// The longest wait for a name, and the interval of looks.
+const NAME_WAIT: Duration = Duration::from_millis(MAX_SILENT_MS + 1_000);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The time after which a message is deleted that its server has not taken.
+const MESSAGES_KEPT_MS: u64 = 60_000;
+
+/// This server as a member of its cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub(super) name: ServerName,
+    /// The id of this run, so that no other server has the name.
+    pub(super) run: u64,
+}
+
+impl Mysql {
+    /// Waits until no other server has this one's name. After a crash its own last run has it for a moment.
+    pub(super) fn wait_for_name(&mut self) -> Result<(), StoreError> {
+        let Member { name, .. } = self.member()?;
+        let until = Instant::now() + NAME_WAIT;
+        while self.session.run(|conn| is_there(conn, &name))? {
+            if Instant::now() > until {
+                return Err(name_is_taken(&name));
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn member(&self) -> Result<Member, StoreError> {
+        let why = || StoreError::Database("this server is no member of a cluster".into());
+        self.member.clone().ok_or_else(why)
+    }
+}
+
+impl Cluster for Mysql {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let Member { name, run } = self.member()?;
+        self.session.transact(|conn| {
+            let number = lock_counter(conn)? + 1;
+            conn.exec_drop(
+                format!(
+                    "INSERT INTO servers (name, run, seen_ms) VALUES (?, ?, {NOW_MS})
+                     ON DUPLICATE KEY UPDATE run = ?, seen_ms = {NOW_MS}"
+                ),
+                (name.as_str(), run, run),
+            )?;
+            conn.exec_drop("DELETE FROM server_messages WHERE server = ?", (name.as_str(),))?;
+            end_all(conn, &name, number)?;
+            set_counter(conn, number)
+        })
+    }
+
+    fn enter(&mut self, entrance: &Entrance) -> Result<Entered, StoreError> {
+        let Member { name, run } = self.member()?;
+        self.session.transact(|conn| {
+            let number = lock_counter(conn)? + 1;
+            let key = (entrance.username.as_str(), device_column(entrance.device.as_ref()));
+            // Sessions of servers that are gone count no more.
+            let found: Option<Row> = conn.exec_first(
+                format!(
+                    "SELECT count(*) AS taken, coalesce(sum(s.username = ? AND s.device = ?), 0) AS same,
+                            (SELECT run FROM servers WHERE name = ?) AS run
+                     FROM sessions AS s JOIN servers AS v ON v.name = s.server
+                     WHERE v.seen_ms > {NOW_MS} - ?"
+                ),
+                (key.0, &key.1, name.as_str(), MAX_SILENT_MS),
+            )?;
+            let found = found.ok_or_else(|| StoreError::Content("a count is missing".into()))?;
+            let (taken, same): (usize, usize) = (column(&found, "taken")?, column(&found, "same")?);
+            if column::<Option<u64>>(&found, "run")? != Some(run) {
+                return Err(name_is_taken(&name).into());
+            }
+            if same > 0 && entrance.device.is_none() && !entrance.take {
+                return Ok(Entered::NeedsTake);
+            }
+            if taken - same >= entrance.places {
+                return Ok(Entered::Full);
+            }
+            conn.exec_drop(
+                format!(
+                    "REPLACE INTO sessions
+                     (username, device, number, server, address, port, is_listed, since_ms, changed_ms)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, {NOW_MS})"
+                ),
+                (
+                    key.0,
+                    &key.1,
+                    number,
+                    name.as_str(),
+                    entrance.address.to_string(),
+                    entrance.port,
+                    entrance.is_listed,
+                    entrance.now_ms,
+                ),
+            )?;
+            set_counter(conn, number)?;
+            Ok(Entered::Here { number })
+        })
+    }
+
+    fn leave(&mut self, sessions: &[SessionId]) -> Result<(), StoreError> {
+        self.session.transact(|conn| {
+            let number = lock_counter(conn)? + 1;
+            for SessionId { username, device, number: last } in sessions {
+                conn.exec_drop(
+                    format!(
+                        "UPDATE sessions SET server = NULL, number = ?, changed_ms = {NOW_MS}
+                         WHERE username = ? AND device = ? AND number = ?"
+                    ),
+                    (number, username.as_str(), device_column(device.as_ref()), last),
+                )?;
+            }
+            forget_old(conn)?;
+            set_counter(conn, number)
+        })
+    }
+
+    fn ask(&mut self, known: &Known) -> Result<News, StoreError> {
+        let Member { name, run } = self.member()?;
+        let silent_ms = match self.session.run(|conn| be_seen(conn, &name, run)) {
+            // The sessions of this server are no more.
+            Err(error @ StoreError::InUse(_)) => {
+                tracing::error!(%error, "this server has lost its place in the cluster");
+                return Ok(News { has_all_sessions: true, ..News::default() });
+            }
+            silent_ms => silent_ms?,
+        };
+        let has_all_sessions = silent_ms.is_none_or(|silent_ms| silent_ms > ENDED_KEPT_MS / 2);
+        if silent_ms.is_none() {
+            self.begin()?;
+        }
+        let known = Known { sessions: if has_all_sessions { 0 } else { known.sessions }, ..*known };
+        self.session.run(|conn| {
+            let heads = Known::now(conn)?;
+            let mut news =
+                News { has_all_sessions, last_delivery: heads.deliveries, ..News::default() };
+            news.servers = others(conn, &name)?;
+            if heads.sessions > known.sessions {
+                news.sessions = sessions(conn, known.sessions)?;
+            }
+            if heads.broadcasts > known.broadcasts {
+                news.broadcasts = entries_after(conn, known.broadcasts, MAX_NEWS)?;
+            }
+            if heads.deliveries > known.deliveries {
+                news.mail = mail(conn, &name, known.deliveries)?;
+            }
+            news.messages = messages(conn, &name)?;
+            Ok(news)
+        })
+    }
+
+    fn tell(&mut self, messages: &[(ServerName, String)]) -> Result<(), StoreError> {
+        self.session.transact(|conn| {
+            for (server, text) in messages {
+                conn.exec_drop(
+                    format!(
+                        "INSERT INTO server_messages (server, sent_ms, text) VALUES (?, {NOW_MS}, ?)"
+                    ),
+                    (server.as_str(), text),
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    fn append_among_others(
+        &mut self,
+        after: u64,
+        broadcasts: &[NewBroadcast],
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut numbers = 0..0;
+        let committed = self.session.transact(|conn| {
+            let head = lock_log(conn)?;
+            numbers = next_numbers(head, after, broadcasts.len())?;
+            for (number, broadcast) in numbers.clone().zip(broadcasts) {
+                insert(conn, number, broadcast)?;
+            }
+            conn.exec_drop("UPDATE log SET head = ?", (numbers.end - 1,))?;
+            entries_after(conn, after, usize::MAX)
+        });
+        if committed.is_ok() || !self.session.commit_is_in_doubt() {
+            return committed;
+        }
+        // The commit may have succeeded although its answer was lost. The row of the counter is free once it has ended
+        // in one way or the other.
+        let Some(first) = broadcasts.first() else { return committed };
+        let found = self.session.transact(|conn| {
+            lock_log(conn)?;
+            let select =
+                "SELECT number FROM broadcasts WHERE number = ? AND sender = ? AND time_ms = ?";
+            let name = (numbers.start, first.sender.as_str(), first.time_ms);
+            match conn.exec_first::<Row, _, _>(select, name)? {
+                Some(_) => Ok(Some(entries_after(conn, after, usize::MAX)?)),
+                None => Ok(None),
+            }
+        });
+        match found {
+            Ok(Some(entries)) => Ok(entries),
+            _ => committed,
+        }
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        let Member { name, run } = self.member()?;
+        self.session.transact(|conn| {
+            let number = lock_counter(conn)? + 1;
+            let delete = "DELETE FROM servers WHERE name = ? AND run = ?";
+            conn.exec_drop(delete, (name.as_str(), run))?;
+            // Otherwise another server has the name.
+            if conn.affected_rows() > 0 {
+                end_all(conn, &name, number)?;
+                set_counter(conn, number)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Known {
+    /// Returns the highest numbers of the database.
+    fn now(conn: &mut Conn) -> Result<Known, Failure> {
+        let row: Option<Row> = conn.query_first(
+            "SELECT coalesce((SELECT head FROM cluster), 0) AS sessions,
+                    coalesce((SELECT head FROM log), 0) AS broadcasts,
+                    coalesce((SELECT head FROM mailbox), 0) AS deliveries",
+        )?;
+        let Some(row) = row else { return Ok(Known::default()) };
+        Ok(Known {
+            sessions: column(&row, "sessions")?,
+            broadcasts: column(&row, "broadcasts")?,
+            deliveries: column(&row, "deliveries")?,
+        })
+    }
+}
+
+/// Returns a server of a cluster that is there.
+pub(super) fn present(conn: &mut Conn) -> Result<Option<String>, Failure> {
+    let select = format!("SELECT name FROM servers WHERE seen_ms > {NOW_MS} - ? LIMIT 1");
+    let row: Option<Row> = conn.exec_first(select, (MAX_SILENT_MS,))?;
+    Ok(row.map(|row| column(&row, "name")).transpose()?)
+}
+
+fn name_is_taken(name: &ServerName) -> StoreError {
+    let why = format!("another server of the cluster has the name {name}; --name chooses one");
+    StoreError::InUse(why)
+}
+
+/// Returns true if a server with this name is there.
+fn is_there(conn: &mut Conn, name: &ServerName) -> Result<bool, Failure> {
+    let select = format!("SELECT name FROM servers WHERE name = ? AND seen_ms > {NOW_MS} - ?");
+    Ok(conn.exec_first::<Row, _, _>(select, (name.as_str(), MAX_SILENT_MS))?.is_some())
+}
+
+/// Locks the counter of sessions, which is created at the first call. Returns the number of the last change.
+fn lock_counter(conn: &mut Conn) -> Result<u64, Failure> {
+    loop {
+        let row: Option<Row> = conn.query_first("SELECT head FROM cluster FOR UPDATE")?;
+        match row {
+            Some(row) => return Ok(column(&row, "head")?),
+            None => conn.query_drop("INSERT IGNORE INTO cluster (only, head) VALUES (1, 0)")?,
+        }
+    }
+}
+
+fn set_counter(conn: &mut Conn, number: u64) -> Result<(), Failure> {
+    Ok(conn.exec_drop("UPDATE cluster SET head = ?", (number,))?)
+}
+
+/// Locks the counter of broadcasts. Returns the number of the last one.
+fn lock_log(conn: &mut Conn) -> Result<u64, Failure> {
+    let row: Option<Row> = conn.query_first("SELECT head FROM log FOR UPDATE")?;
+    // The start of each server has loaded the log, which creates it.
+    let row = row.ok_or_else(|| StoreError::Content("the log has no counter".into()))?;
+    Ok(column(&row, "head")?)
+}
+
+/// Notes that the server is there. Returns the time since it was noted last, or `None` if its row was deleted.
+fn be_seen(conn: &mut Conn, name: &ServerName, run: u64) -> Result<Option<u64>, Failure> {
+    let select = format!("SELECT run, {NOW_MS} - seen_ms AS silent_ms FROM servers WHERE name = ?");
+    let row: Option<Row> = conn.exec_first(select, (name.as_str(),))?;
+    let Some(row) = row else { return Ok(None) };
+    if column::<u64>(&row, "run")? != run {
+        return Err(name_is_taken(name).into());
+    }
+    let update = format!("UPDATE servers SET seen_ms = {NOW_MS} WHERE name = ? AND run = ?");
+    conn.exec_drop(update, (name.as_str(), run))?;
+    Ok(Some(time_from_column(column(&row, "silent_ms")?)))
+}
+
+fn others(conn: &mut Conn, name: &ServerName) -> Result<Vec<ServerName>, Failure> {
+    let select = format!(
+        "SELECT name FROM servers WHERE name <> ? AND seen_ms > {NOW_MS} - ? ORDER BY name"
+    );
+    let rows: Vec<Row> = conn.exec(select, (name.as_str(), MAX_SILENT_MS))?;
+    rows.iter().map(|row| server_of(&column::<String>(row, "name")?)).collect()
+}
+
+fn sessions(conn: &mut Conn, after: u64) -> Result<Vec<SharedSession>, Failure> {
+    let select = "SELECT * FROM sessions WHERE number > ? ORDER BY number";
+    let rows: Vec<Row> = conn.exec(select, (after,))?;
+    rows.iter().map(shared_session).collect()
+}
+
+/// Returns broadcasts after this number.
+fn entries_after(conn: &mut Conn, after: u64, most: usize) -> Result<Vec<StoredEntry>, Failure> {
+    let select = "SELECT * FROM broadcasts WHERE number > ? ORDER BY number LIMIT ?";
+    let rows: Vec<Row> = conn.exec(select, (after, most as u64))?;
+    rows.iter().map(stored_entry).collect()
+}
+
+/// Returns the devices at this server that have mail after this number.
+fn mail(
+    conn: &mut Conn,
+    name: &ServerName,
+    after: u64,
+) -> Result<Vec<(Username, PublicKey)>, Failure> {
+    let rows: Vec<Row> = conn.exec(
+        "SELECT DISTINCT d.recipient, d.device FROM deliveries AS d JOIN sessions AS s
+         ON s.username = d.recipient AND s.device = d.device
+         WHERE d.number > ? AND d.waiting = 1 AND s.server = ?",
+        (after, name.as_str()),
+    )?;
+    let device = |row: &Row| {
+        let (username, device): (String, String) =
+            (column(row, "recipient")?, column(row, "device")?);
+        Ok((parsed("a recipient", &username)?, parsed("a device", &device)?))
+    };
+    rows.iter().map(device).collect()
+}
+
+/// Takes the messages for this server.
+fn messages(conn: &mut Conn, name: &ServerName) -> Result<Vec<String>, Failure> {
+    let select =
+        "SELECT number, text FROM server_messages WHERE server = ? ORDER BY number LIMIT ?";
+    let rows: Vec<Row> = conn.exec(select, (name.as_str(), MAX_NEWS))?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers = rows.iter().map(|row| column(row, "number")).collect::<Result<Vec<u64>, _>>()?;
+    let delete = format!("DELETE FROM server_messages WHERE number IN {}", list(numbers.len()));
+    conn.exec_drop(delete, values(&numbers))?;
+    Ok(rows.iter().map(|row| column(row, "text")).collect::<Result<_, _>>()?)
+}
+
+/// Ends all sessions of a server by a change with this number.
+fn end_all(conn: &mut Conn, name: &ServerName, number: u64) -> Result<(), Failure> {
+    let update = format!(
+        "UPDATE sessions SET server = NULL, number = ?, changed_ms = {NOW_MS} WHERE server = ?"
+    );
+    Ok(conn.exec_drop(update, (number, name.as_str()))?)
+}
+
+/// Deletes what nobody needs any more: ended sessions, servers that are gone with theirs, and their messages.
+fn forget_old(conn: &mut Conn) -> Result<(), Failure> {
+    let statements = [
+        format!("DELETE FROM sessions WHERE server IS NULL AND changed_ms < {NOW_MS} - ?"),
+        format!(
+            "DELETE s FROM sessions AS s JOIN servers AS v ON v.name = s.server
+             WHERE v.seen_ms < {NOW_MS} - ?"
+        ),
+        format!("DELETE FROM servers WHERE seen_ms < {NOW_MS} - ?"),
+    ];
+    for statement in statements {
+        conn.exec_drop(statement, (ENDED_KEPT_MS,))?;
+    }
+    let delete = format!("DELETE FROM server_messages WHERE sent_ms < {NOW_MS} - ?");
+    Ok(conn.exec_drop(delete, (MESSAGES_KEPT_MS,))?)
+}
+
+fn shared_session(row: &Row) -> Result<SharedSession, Failure> {
+    let (username, device): (String, String) = (column(row, "username")?, column(row, "device")?);
+    let id = SessionId {
+        username: parsed("a username", &username)?,
+        device: match device.as_str() {
+            "" => None,
+            key => Some(parsed("a device", key)?),
+        },
+        number: column(row, "number")?,
+    };
+    let server: Option<String> = column(row, "server")?;
+    let place = match server {
+        None => None,
+        Some(server) => Some(SharedPlace {
+            server: server_of(&server)?,
+            address: parsed("an address", &column::<String>(row, "address")?)?,
+            port: column(row, "port")?,
+            is_listed: column(row, "is_listed")?,
+            since_ms: time_from_column(column(row, "since_ms")?),
+        }),
+    };
+    Ok(SharedSession { id, place })
+}
+
+fn server_of(text: &str) -> Result<ServerName, Failure> {
+    parsed("the name of a server", text)
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+    what: &str,
+    text: &str,
+) -> Result<T, Failure> {
+    text.parse().map_err(|error| StoreError::Content(format!("{what}: {error}")).into())
+}
+
+/// Returns the column of a device. A session typed by hand has the empty text.
+fn device_column(device: Option<&PublicKey>) -> String {
+    device.map(PublicKey::to_string).unwrap_or_default()
+}

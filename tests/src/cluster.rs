@@ -1,0 +1,121 @@
+//! Several servers as one service: their database, their bell and their common key.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::mysql_server::MysqlServer;
+use crate::ports::free_port;
+use crate::programs::PATIENCE;
+use crate::server::TestServer;
+
+/// The files of a server's key, which the operator copies to the others.
+const KEY_FILES: [&str; 2] = ["server-key.pem", "server-certificate.pem"];
+
+/// The programs of Valkey and Redis, the first one that is there. Debian's redis-tools have the last one, which is the
+/// same program under another name.
+const PROGRAMS: [&str; 3] = ["valkey-server", "redis-server", "redis-check-rdb"];
+
+/// A Valkey or Redis server. It keeps nothing on disk.
+pub struct Bell {
+    port: u16,
+    process: Child,
+}
+
+impl Bell {
+    /// Starts it on a free port of 127.0.0.1.
+    pub fn start() -> Bell {
+        let port = free_port();
+        Bell { port, process: launch(port) }
+    }
+
+    /// Returns its location for servers.
+    pub fn location(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, empty.
+    pub fn start_again(&mut self) {
+        self.process = launch(self.port);
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn launch(port: u16) -> Child {
+    let is_there = |name: &&str| {
+        let found = Command::new("sh").args(["-c", "command -v \"$0\"", name]).output();
+        found.unwrap().status.success()
+    };
+    let program = PROGRAMS.into_iter().find(is_there).expect("Valkey or Redis is there");
+    let mut command = Command::new(program);
+    command.arg0("redis-server").args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    command.args(["--save", "", "--appendonly", "no"]).stdout(Stdio::null());
+    let process = command.spawn().unwrap();
+    let until = Instant::now() + PATIENCE;
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "{program} does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process
+}
+
+/// Servers that share a database and a bell.
+pub struct TestCluster {
+    /// The bell.
+    pub bell: Bell,
+    /// The servers, called a, b, c and so on.
+    pub servers: Vec<TestServer>,
+}
+
+impl TestCluster {
+    /// Starts so many servers with a new database.
+    pub fn start(count: u8) -> TestCluster {
+        static DATABASES: AtomicU32 = AtomicU32::new(0);
+        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+        let database = format!("cluster_{}_{number}", std::process::id());
+        TestCluster::start_with(MysqlServer::shared(), &database, count, &[])
+    }
+
+    /// Starts so many servers with a database of this MySQL server and these flags.
+    pub fn start_with(
+        mysql: &MysqlServer,
+        database: &str,
+        count: u8,
+        flags: &[&str],
+    ) -> TestCluster {
+        let bell = Bell::start();
+        let (store, place) = (format!("{}", mysql.location(database)), bell.location());
+        let mut servers: Vec<TestServer> = Vec::new();
+        for letter in (b'a'..).take(count.into()) {
+            let data = tempfile::tempdir().unwrap();
+            if let Some(first) = servers.first() {
+                copy_key(&first.data, &data);
+            }
+            let name = char::from(letter).to_string();
+            let own = ["--store", &store, "--cluster", &place, "--name", &name];
+            servers.push(TestServer::start_in(data, &[&own[..], flags].concat()));
+        }
+        TestCluster { bell, servers }
+    }
+}
+
+fn copy_key(from: &TempDir, to: &TempDir) {
+    for file in KEY_FILES {
+        std::fs::copy(from.path().join(file), to.path().join(file)).unwrap();
+    }
+}

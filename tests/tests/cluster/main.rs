@@ -1,0 +1,104 @@
+//! Several servers as one service.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::time::{Duration, Instant};
+
+use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::cluster::TestCluster;
+use serde_json::{Value, json};
+
+/// The longest time until everybody knows of a server that was killed.
+const GONE: Duration = Duration::from_secs(10);
+
+/// Waits until a client's list has these names.
+fn sees(client: &mut TestClient, names: &[&str]) {
+    let until = Instant::now() + GONE;
+    loop {
+        let reply = client.ok("list", json!({}));
+        let mut listed: Vec<String> = reply["users"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["username"].as_str().unwrap().to_owned())
+            .collect();
+        listed.sort();
+        if listed == names {
+            return;
+        }
+        assert!(Instant::now() < until, "{listed:?} instead of {names:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn people_at_two_servers_are_in_one_place() {
+    let cluster = TestCluster::start(2);
+    let mut alice = TestClient::join(&cluster.servers[0], "alice");
+    let mut bob = TestClient::join(&cluster.servers[1], "bob");
+    sees(&mut alice, &["alice", "bob"]);
+    sees(&mut bob, &["alice", "bob"]);
+    // Broadcasts have one order for all.
+    let first = alice.ok("broadcast", json!({"text": "from alice"}));
+    let heard = bob.wait_event_with("broadcast", "text", "from alice");
+    let second = bob.ok("broadcast", json!({"text": "from bob"}));
+    alice.wait_event_with("broadcast", "text", "from bob");
+    let number = |line: &Value| line["number"].as_u64().unwrap();
+    assert!(number(&first) < number(&second), "{first} {second}");
+    assert_eq!(heard["from"], "alice");
+    // A chat is introduced by both servers, and a message goes by the database.
+    let asked = alice.tell("connect", json!({"who": "bob"}));
+    bob.wait_event("request");
+    bob.ok("approve", json!({"who": "alice"}));
+    assert_eq!(alice.reply(asked)["with"], "bob");
+    let mut carol = TestClient::join(&cluster.servers[1], "carol");
+    carol.ok("send", json!({"to": "alice", "text": "by the server"}));
+    alice.wait_event("request");
+    alice.ok("approve", json!({"who": "carol"}));
+    alice.wait_event_with("message", "text", "by the server");
+}
+
+#[test]
+fn device_is_logged_in_at_one_server_at_a_time() {
+    let cluster = TestCluster::start(2);
+    let alice = TestClient::join(&cluster.servers[0], "alice");
+    // The same device, by the data folder of the first client.
+    let (mut alice, data) = (alice, tempfile::tempdir().unwrap());
+    copy(alice.data.path(), data.path());
+    let location = cluster.servers[1].location();
+    let mut other = TestClient::start_in(data, &location, "alice", &[]);
+    other.ok("login", json!({"username": "alice"}));
+    alice.wait("the end of the session", |line| line["code"] == "replaced");
+}
+
+#[test]
+fn killed_server_is_gone_and_its_people_go_on_elsewhere() {
+    let mut cluster = TestCluster::start(2);
+    let mut bob = TestClient::join(&cluster.servers[1], "bob");
+    let alice = TestClient::join(&cluster.servers[0], "alice");
+    sees(&mut bob, &["alice", "bob"]);
+    cluster.servers[0].kill();
+    sees(&mut bob, &["bob"]);
+    alice.quits();
+    let mut alice = TestClient::start(&cluster.servers[1], "alice");
+    alice.ok("login", json!({"username": "alice", "password": PASSWORD}));
+    sees(&mut bob, &["alice", "bob"]);
+}
+
+#[test]
+fn without_the_bell_news_take_a_second() {
+    let mut cluster = TestCluster::start(2);
+    let mut alice = TestClient::join(&cluster.servers[0], "alice");
+    let mut bob = TestClient::join(&cluster.servers[1], "bob");
+    cluster.bell.kill();
+    alice.ok("broadcast", json!({"text": "without a bell"}));
+    bob.wait_event_with("broadcast", "text", "without a bell");
+    cluster.bell.start_again();
+    bob.ok("broadcast", json!({"text": "with a new one"}));
+    alice.wait_event_with("broadcast", "text", "with a new one");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let done = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status();
+    assert!(done.unwrap().success());
+}

@@ -1,0 +1,155 @@
+//! The tables that the servers of a cluster share.
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use letschat_server::store::cluster::{
+    Cluster, Entered, Entrance, Known, News, ServerName, SessionId,
+};
+use letschat_server::store::mysql::Mysql;
+use letschat_server::store::{Store, StoreError};
+
+use crate::half_open::Relay;
+use crate::mysql_schema::{MysqlSchema, at};
+use crate::{alice, bob, broadcast, entry, key};
+
+/// Opens the database as a server of a cluster.
+fn join(database: &MysqlSchema<'_>, name: &str) -> Mysql {
+    Mysql::join(&database.location, server(name)).unwrap()
+}
+
+fn server(name: &str) -> ServerName {
+    name.parse().unwrap()
+}
+
+fn entrance(username: Username, device: Option<PublicKey>) -> Entrance {
+    Entrance {
+        username,
+        device,
+        address: "192.0.2.1".parse().unwrap(),
+        port: Some(4_401),
+        is_listed: true,
+        take: false,
+        places: 2,
+        now_ms: 1_750_000_000_000,
+    }
+}
+
+/// Returns the number of a login that succeeds.
+fn enter(store: &mut Mysql, username: Username, device: Option<PublicKey>) -> u64 {
+    match store.enter(&entrance(username, device)).unwrap() {
+        Entered::Here { number } => number,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn news(store: &mut Mysql, sessions: u64) -> News {
+    store.ask(&Known { sessions, ..Known::default() }).unwrap()
+}
+
+/// Returns the changed sessions: the name, the number and the server.
+fn changes(news: &News) -> Vec<(String, u64, Option<String>)> {
+    let changed = news.sessions.iter().map(|session| {
+        let place = session.place.as_ref().map(|place| place.server.to_string());
+        (session.id.username.to_string(), session.id.number, place)
+    });
+    changed.collect()
+}
+
+#[test]
+fn login_at_one_server_takes_the_session_of_another() {
+    let database = MysqlSchema::new();
+    let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
+    let first = enter(&mut a, alice(), Some(key(1)));
+    let before = news(&mut b, 0);
+    assert_eq!(before.servers, [server("a")]);
+    assert_eq!(changes(&before), [("alice".into(), first, Some("a".into()))]);
+    let second = enter(&mut b, alice(), Some(key(1)));
+    assert!(second > first);
+    assert_eq!(changes(&news(&mut a, first)), [("alice".into(), second, Some("b".into()))]);
+    // The end of the first session is none of the second.
+    let id = |number| SessionId { username: alice(), device: Some(key(1)), number };
+    a.leave(&[id(first)]).unwrap();
+    assert_eq!(changes(&news(&mut a, 0)), [("alice".into(), second, Some("b".into()))]);
+    b.leave(&[id(second)]).unwrap();
+    let after = changes(&news(&mut a, second));
+    assert!(matches!(&after[..], [(_, number, None)] if *number > second), "{after:?}");
+}
+
+#[test]
+fn places_and_sessions_typed_by_hand_count_over_all_servers() {
+    let database = MysqlSchema::new();
+    let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
+    enter(&mut a, alice(), None);
+    assert_eq!(b.enter(&entrance(alice(), None)).unwrap(), Entered::NeedsTake);
+    let taken = Entrance { take: true, ..entrance(alice(), None) };
+    assert!(matches!(b.enter(&taken).unwrap(), Entered::Here { .. }));
+    enter(&mut a, bob(), Some(key(2)));
+    assert_eq!(a.enter(&entrance(bob(), Some(key(3)))).unwrap(), Entered::Full);
+    // A server that ends frees its places, and so does one that starts again.
+    b.end().unwrap();
+    enter(&mut a, bob(), Some(key(3)));
+    let mut again = join(&database, "a");
+    enter(&mut again, alice(), Some(key(1)));
+    enter(&mut again, alice(), Some(key(4)));
+}
+
+#[test]
+fn broadcasts_of_all_servers_have_one_order() {
+    let database = MysqlSchema::new();
+    let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
+    a.load_log().unwrap();
+    b.load_log().unwrap();
+    assert_eq!(a.append_among_others(0, &[broadcast(1)]).unwrap(), [entry(1)]);
+    let both = b.append_among_others(0, &[broadcast(2), broadcast(3)]).unwrap();
+    assert_eq!(both, [entry(1), entry(2), entry(3)]);
+    let known = Known { broadcasts: 1, ..Known::default() };
+    assert_eq!(a.ask(&known).unwrap().broadcasts, [entry(2), entry(3)]);
+}
+
+#[test]
+fn commit_whose_answer_is_lost_is_found() {
+    let database = MysqlSchema::new();
+    let relay = Relay::start(database.server.address);
+    let mut a = Mysql::join(&at(relay.address, &database.location), server("a")).unwrap();
+    let mut b = join(&database, "b");
+    a.load_log().unwrap();
+    a.append_among_others(0, &[broadcast(1)]).unwrap();
+    relay.lose_the_answer_to(b"COMMIT");
+    let lost = a.append_among_others(1, &[broadcast(2)]);
+    // Either way, nobody sees it twice.
+    let there = b.append_among_others(0, &[broadcast(3)]).unwrap();
+    match lost {
+        Ok(entries) => assert_eq!((entries, there.len()), (vec![entry(2)], 3)),
+        Err(error) => assert!(there.len() <= 3, "{error}"),
+    }
+}
+
+#[test]
+fn messages_are_told_once_and_to_their_server() {
+    let database = MysqlSchema::new();
+    let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
+    let messages = ["Grüße", "👋"].map(|text| (server("b"), text.to_owned()));
+    a.tell(&messages).unwrap();
+    assert_eq!(news(&mut a, 0).messages, [""; 0]);
+    assert_eq!(news(&mut b, 0).messages, ["Grüße", "👋"]);
+    assert_eq!(news(&mut b, 0).messages, [""; 0]);
+}
+
+#[test]
+fn taken_name_and_server_without_a_cluster_are_refused() {
+    let database = MysqlSchema::new();
+    let mut first = join(&database, "a");
+    let alone = Mysql::open(&database.location).unwrap_err();
+    assert!(matches!(alone, StoreError::InUse(_)), "{alone}");
+    // The newer one has the name.
+    let mut second = join(&database, "a");
+    let refused = first.enter(&entrance(alice(), Some(key(1)))).unwrap_err();
+    assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    let news = first.ask(&Known::default()).unwrap();
+    assert!(news.has_all_sessions && news.sessions.is_empty(), "{news:?}");
+    second.end().unwrap();
+    drop((first, second));
+    let _alone = Mysql::open(&database.location).unwrap();
+    let member = Mysql::join(&database.location, server("b")).unwrap_err();
+    assert!(matches!(member, StoreError::InUse(_)), "{member}");
+}
