@@ -114,7 +114,7 @@ impl Bell {
     }
 }
 
-/// What both threads need.
+/// The parts that both threads need.
 #[derive(Debug, Clone)]
 struct Rope {
     location: BellLocation,
@@ -163,7 +163,7 @@ impl Rope {
                 Err(error) if !is_told => {
                     is_told = true;
                     let place = &self.location;
-                    tracing::warn!(%place, %error, "the bell is silent; news of other servers take up to a second");
+                    tracing::warn!(%place, %error, "the bell that --cluster names is silent; news of other servers takes up to a second");
                 }
                 Err(_) => {}
                 Ok(()) => is_told = false,

@@ -22,7 +22,8 @@ use letschat_server::settings::{
 use tracing::Level;
 
 use self::cluster::{ClusterFlags, ClusterFlagsError};
-use self::mysql::{MysqlFlags, MysqlFlagsError, StoreParser};
+use self::mysql::{MysqlFlags, MysqlFlagsError};
+use self::password::SecretParser;
 use crate::account_admin::AccountTask;
 use crate::log::LogFormat;
 
@@ -50,7 +51,8 @@ pub(crate) struct Flags {
     /// The database: sqlite:PATH or mysql://USER@HOST[:PORT]/DATABASE
     /// [default: a file in the data folder]
     #[arg(long, env = "LETSCHAT_SERVER_STORE", hide_env_values = true, value_name = "STORE",
-          value_parser = StoreParser, global = true)]
+          value_parser = SecretParser::<StoreLocation>::of("--store (or LETSCHAT_SERVER_STORE)"),
+          global = true)]
     store: Option<StoreLocation>,
 
     #[command(flatten)]

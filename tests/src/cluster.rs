@@ -1,15 +1,15 @@
 //! Several servers as one service: their database, their bell and their common key.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::thread;
 
 use tempfile::TempDir;
 
 use crate::mysql_server::MysqlServer;
 use crate::ports::free_port;
-use crate::programs::PATIENCE;
 use crate::server::TestServer;
 
 /// The files of a server's key, which the operator copies to the others.
@@ -64,13 +64,13 @@ fn launch(port: u16) -> Child {
     let program = PROGRAMS.into_iter().find(is_there).expect("Valkey or Redis is there");
     let mut command = Command::new(program);
     command.arg0("redis-server").args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-    command.args(["--save", "", "--appendonly", "no"]).stdout(Stdio::null());
-    let process = command.spawn().unwrap();
-    let until = Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "{program} does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    command.args(["--save", "", "--appendonly", "no"]).stdout(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let is_ready = lines.any(|line| line.contains("Ready to accept connections"));
+    assert!(is_ready, "{program} does not start");
+    // It may write more, which nobody needs.
+    thread::spawn(move || lines.for_each(drop));
     process
 }
 

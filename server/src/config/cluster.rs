@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use letschat_server::settings::{BellLocation, ClusterSettings, ServerName, StoreLocation};
 
-use super::password::{PasswordError, Places};
+use super::password::{PasswordError, Places, SecretParser};
 
 /// The places of the bell's password.
 const PASSWORD: Places = Places {
@@ -24,6 +24,7 @@ pub(super) struct ClusterFlags {
         env = "LETSCHAT_SERVER_CLUSTER",
         hide_env_values = true,
         value_name = "BELL",
+        value_parser = SecretParser::<BellLocation>::of("--cluster (or LETSCHAT_SERVER_CLUSTER)"),
         conflicts_with = "classroom"
     )]
     cluster: Option<BellLocation>,

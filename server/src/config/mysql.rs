@@ -1,14 +1,10 @@
 //! The credentials and the encryption for a MySQL server.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
-use clap::{Arg, Args, Command, Error, ValueEnum};
+use clap::{Args, ValueEnum};
 use letschat_flags::files;
-use letschat_server::settings::StoreLocation;
 use letschat_server::store::mysql::location::{MysqlLocation, Tls};
 
 use super::password::{PasswordError, Places};
@@ -84,35 +80,13 @@ impl MysqlFlags {
     }
 }
 
-/// The parser of a store's location. clap's own error would repeat an invalid one with its
-/// password.
-#[derive(Clone)]
-pub(super) struct StoreParser;
-
-impl TypedValueParser for StoreParser {
-    type Value = StoreLocation;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        _: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<StoreLocation, Error> {
-        let wrong = |why: &str| {
-            let text = format!("--store (or LETSCHAT_SERVER_STORE): {why}\n");
-            Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
-        };
-        let text = value.to_str().ok_or_else(|| wrong("not UTF-8"))?;
-        text.parse::<StoreLocation>().map_err(|error| wrong(&error.to_string()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Flags;
-    use clap::Parser as _;
+    use clap::{Error, Parser as _};
     use letschat_protocol::dialogue::Secret;
+    use letschat_server::settings::StoreLocation;
     use std::fs;
 
     fn flags(more: &[&str]) -> Result<Flags, Error> {
@@ -150,9 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_store_is_not_repeated() {
-        for wrong in ["mysql://chat:hunter2@db/letschat", "mysqlx://chat:hunter2@db/letschat"] {
-            let error = Flags::try_parse_from(["letschat-server", "--store", wrong]).unwrap_err();
+    fn refused_store_or_bell_is_not_repeated() {
+        for (flag, wrong) in [
+            ("--store", "mysql://chat:hunter2@db/letschat"),
+            ("--store", "mysqlx://chat:hunter2@db/letschat"),
+            ("--cluster", "redis://chat:hunter2@valkey"),
+            ("--cluster", "http://chat:hunter2@valkey"),
+        ] {
+            let error = Flags::try_parse_from(["letschat-server", flag, wrong]).unwrap_err();
             assert!(!error.render().to_string().contains("hunter2"), "{error}");
             assert_eq!(error.exit_code(), 2);
         }

@@ -1,10 +1,17 @@
-//! The passwords of a database and of a cluster's bell, from a variable or a file.
+//! The passwords of a database and of a cluster's bell, from a variable or a file, and never from a flag.
 
 use std::env::{self, VarError};
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Error};
 use letschat_protocol::dialogue::Secret;
 use letschat_protocol::text::without_marks;
 use zeroize::Zeroizing;
@@ -15,7 +22,7 @@ const MAX_PASSWORD_FILE_BYTES: u64 = 4 * 1024;
 /// The places of a password. There is no flag for the password itself, since other users can read flags.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Places {
-    /// What it is for.
+    /// The user of the password, as a noun.
     pub(super) what: &'static str,
     /// The variable with the password.
     pub(super) variable: &'static str,
@@ -80,6 +87,41 @@ fn without_line_end(content: &str) -> &str {
     let content = without_marks(content);
     let content = content.strip_suffix('\n').unwrap_or(content);
     content.strip_suffix('\r').unwrap_or(content)
+}
+
+/// The parser of a place that may have a password in it by mistake. clap's own error would repeat that.
+pub(super) struct SecretParser<T> {
+    flag: &'static str,
+    parsed: PhantomData<fn() -> T>,
+}
+
+impl<T> SecretParser<T> {
+    /// Returns the parser for this flag.
+    pub(super) fn of(flag: &'static str) -> SecretParser<T> {
+        SecretParser { flag, parsed: PhantomData }
+    }
+}
+
+impl<T> Clone for SecretParser<T> {
+    fn clone(&self) -> SecretParser<T> {
+        SecretParser::of(self.flag)
+    }
+}
+
+impl<T> TypedValueParser for SecretParser<T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+        let wrong = |why: &str| {
+            let text = format!("{}: {why}\n", self.flag);
+            Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| wrong("not UTF-8"))?;
+        text.parse().map_err(|error: T::Err| wrong(&error.to_string()))
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! each second, and when another server rings ──▶ Ask ──▶ News: sessions, broadcasts, mail, messages
 //! ```
 //!
-//! The store decides where a device is logged in. Sessions of other servers are in the directory, with their place;
-//! what is meant for them goes to their server as a message.
+//! The store decides where a device is logged in; nothing here may. Sessions of other servers are in the directory, with
+//! their place. A notice for them goes to their server as a message.
 
 mod messages;
 
@@ -293,6 +293,10 @@ impl Hub {
             asks.due_ms = now.boot_ms;
         }
         cluster.known.deliveries = last_delivery;
+        if has_all_sessions {
+            // The numbers may be those of a database that was restored.
+            cluster.known.sessions = 0;
+        }
         self.publish_others(now, &broadcasts);
         self.change_servers(now, servers.into_iter().collect());
         for message in messages {
@@ -388,14 +392,13 @@ impl Hub {
         let device = (username, device);
         self.forget_shared(now, &device);
         let local = self.local_session(&device);
-        match (place, local) {
-            (Some(_), Some((_, own))) if is_here && own == number => return,
-            (Some(_), None) if is_here => {
-                // A login whose answer was lost.
+        match place {
+            // Without a session of this number the answer to its login was lost.
+            Some(_) if is_here && local.is_none_or(|(_, own)| own < number) => {
                 let (username, device) = device;
-                return self.leave_cluster(SessionId { username, device, number });
+                self.leave_cluster(SessionId { username, device, number });
             }
-            (Some(place), _) if !is_here => {
+            Some(place) if !is_here => {
                 if let Some(cluster) = &mut self.cluster {
                     cluster.sessions.insert(device.clone(), Shared { number, place });
                 }

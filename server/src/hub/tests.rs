@@ -125,16 +125,7 @@ impl TestHub {
         take: bool,
         verdict: Verdict,
     ) -> Reply {
-        let identity = Identity::from_seed(&[seed; 32]);
-        let username = name.parse().unwrap();
-        let statement =
-            LoginStatement { server: &server_key(), username: &username, binding: &[7; 32] };
-        let credentials = Credentials {
-            key: identity.public_key(),
-            signature: identity.sign(&statement),
-            port: 4401,
-            take,
-        };
+        let credentials = Credentials { take, ..credentials(name, seed) };
         self.say(connection, &Request::Key { username: name.into(), credentials });
         self.put(Input::Stored(StoreAnswer::Checked { connection, result: Ok(verdict) }));
         replies(&self.effects, connection).remove(0)
@@ -160,6 +151,16 @@ impl TestHub {
         let message = ToServer::Answer(*token);
         self.put(Input::Datagram { session, from, message });
     }
+}
+
+/// Returns the credentials of a device, whose key this number makes.
+fn credentials(name: &str, seed: u8) -> Credentials {
+    let identity = Identity::from_seed(&[seed; 32]);
+    let username = name.parse().unwrap();
+    let statement =
+        LoginStatement { server: &server_key(), username: &username, binding: &[7; 32] };
+    let signature = identity.sign(&statement);
+    Credentials { key: identity.public_key(), signature, port: 4401, take: false }
 }
 
 fn said(effects: &[Effect], to: ConnectionId) -> Vec<FromServer> {

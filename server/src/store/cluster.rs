@@ -1,4 +1,4 @@
-//! Several servers as one service: where each device is logged in, and what servers tell each other.
+//! Several servers as one service: the place of each device's session, and the messages between servers.
 //!
 //! The database decides. A login at any server takes the device's session over in one transaction, and each change of
 //! a session has a number, which rises with the order of the commits. Every server asks for what is new once a second,
@@ -21,10 +21,10 @@ pub use requests::{ClusterAnswer, ClusterRequest};
 /// The time without a question after which a server is gone for the others, in milliseconds of the database's clock.
 pub const MAX_SILENT_MS: u64 = 5_000;
 
-/// The time for which an ended session is remembered. A server that was silent for longer asks for all sessions.
+/// The time for which an ended session is remembered. A server that was silent for half of it is told of all sessions.
 pub const ENDED_KEPT_MS: u64 = 10 * 60_000;
 
-/// The most sessions, broadcasts or messages in one answer. A server that gets as many asks for more at once.
+/// The most broadcasts, and the most messages, in one answer. A server that gets as many asks for more at once.
 pub const MAX_NEWS: usize = 1_000;
 
 /// The longest name of a server.
@@ -148,7 +148,7 @@ pub struct Known {
     pub deliveries: u64,
 }
 
-/// What is new for a server.
+/// The news for a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct News {
     /// The other servers that are there.

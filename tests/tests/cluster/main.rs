@@ -2,32 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::time::{Duration, Instant};
-
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::cluster::TestCluster;
 use serde_json::{Value, json};
 
-/// The longest time until everybody knows of a server that was killed.
-const GONE: Duration = Duration::from_secs(10);
-
-/// Waits until a client's list has these names.
+/// Waits until a client's list has these names. It changes with each notice of arrivals and departures.
 fn sees(client: &mut TestClient, names: &[&str]) {
-    let until = Instant::now() + GONE;
+    client.ok("watch", json!({}));
     loop {
         let reply = client.ok("list", json!({}));
-        let mut listed: Vec<String> = reply["users"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|user| user["username"].as_str().unwrap().to_owned())
-            .collect();
-        listed.sort();
+        let users = reply["users"].as_array().unwrap().iter();
+        let mut listed: Vec<&str> = users.map(|user| user["username"].as_str().unwrap()).collect();
+        listed.sort_unstable();
         if listed == names {
             return;
         }
-        assert!(Instant::now() < until, "{listed:?} instead of {names:?}");
-        std::thread::sleep(Duration::from_millis(50));
+        let is_change = |line: &Value| line["event"] == "joined" || line["event"] == "left";
+        client.wait(&format!("{names:?} instead of {listed:?}"), is_change);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What servers tell each other about the sessions of an account.
+//! The messages between servers about the sessions of an account. A lost one must not matter beyond its notice.
 
 use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::{Closing, FromServer, Notice, ReplyAssembler};

@@ -182,16 +182,7 @@ impl Servers {
         let connection = hub.arrive("10.0.0.1");
         hub.secure(connection);
         hub.say(connection, &Request::Hello);
-        let identity = Identity::from_seed(&[seed; 32]);
-        let username = who.parse().unwrap();
-        let statement =
-            LoginStatement { server: &server_key(), username: &username, binding: &[7; 32] };
-        let credentials = Credentials {
-            key: identity.public_key(),
-            signature: identity.sign(&statement),
-            port: 4401,
-            take: false,
-        };
+        let credentials = credentials(who, seed);
         hub.say(connection, &Request::Key { username: who.into(), credentials });
         self.look(at);
         let result = Ok(Verdict::Accepted);
@@ -259,6 +250,22 @@ fn device_that_logs_in_elsewhere_is_logged_out_here() {
     assert!(!closes(&servers.look(0), first));
     servers.ask();
     assert!(closes(&servers.look(0), first));
+}
+
+#[test]
+fn login_whose_answer_was_lost_keeps_no_place() {
+    let mut servers = Servers::new();
+    let alice = servers.member(0, "alice");
+    let bob = servers.member(1, "bob");
+    let device = Some(Identity::from_seed(&[5; 32]).public_key());
+    let (username, address) = ("alice".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    let (port, is_listed, take, places, now_ms) = (None, true, false, 50, 0);
+    let lost = Entrance { username, device, address, port, is_listed, take, places, now_ms };
+    servers.tables.enter(&name("a"), &lost);
+    servers.ask();
+    assert!(closes(&servers.look(0), alice));
+    servers.ask();
+    assert_eq!(servers.listed(1, bob), ["bob"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tables that the servers of a cluster share.
 //!
-//! Whoever changes sessions holds the row of the counter until the commit, so that numbers rise in the order of the
+//! Each change of sessions holds the row of the counter until the commit, so that numbers rise in the order of the
 //! commits. The same holds for broadcasts and deliveries with their counters. Times are the database's.
 
 use std::thread;
