@@ -82,6 +82,10 @@ use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
 use store::{Store, StoreError};
 
+// The model of shared tables is that of the simulation, which knows this crate by its name.
+#[cfg(test)]
+extern crate self as letschat_server;
+
 /// A running server. Dropping it ends it at once without notifying clients. To shut down properly,
 /// [stop](Operator::Stop) it first.
 pub struct Server {

@@ -49,23 +49,32 @@ pub struct Invitation {
     pub key: PublicKey,
     /// The token of the invited side.
     pub token: MeetingToken,
+    /// The server of a cluster at which they meet, unless it is the invited client's own.
+    pub server: Option<SocketAddr>,
 }
 
 impl fmt::Display for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.username, self.key, self.token)
+        write!(f, "{} {} {}", self.username, self.key, self.token)?;
+        self.server.map_or(Ok(()), |server| write!(f, " {server}"))
     }
 }
 
 impl Invitation {
     pub(super) fn from_words(words: &[&str]) -> Option<Invitation> {
-        let [username, key, token] = words else {
+        let [username, key, token, server @ ..] = words else {
             return None;
+        };
+        let server = match server {
+            [] => None,
+            [server] => Some(server.parse().ok()?),
+            _ => return None,
         };
         Some(Invitation {
             username: username.parse().ok()?,
             key: key.parse().ok()?,
             token: token.parse().ok()?,
+            server,
         })
     }
 }

@@ -188,6 +188,13 @@ fn every_notice_survives_the_wire() {
             username: introduction.username.clone(),
             key: introduction.key,
             token: MeetingToken(u128::MAX),
+            server: None,
+        }),
+        Notice::Meeting(Invitation {
+            username: introduction.username.clone(),
+            key: introduction.key,
+            token: MeetingToken(0),
+            server: Some("[2001:db8::1]:4400".parse().unwrap()),
         }),
         Notice::Client { who: introduction.clone(), is_new: true },
         Notice::Client { who: introduction, is_new: false },

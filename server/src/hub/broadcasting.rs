@@ -123,7 +123,7 @@ impl Hub {
         let committed = std::mem::take(&mut self.uncommitted.committing);
         let others = entries.len().saturating_sub(committed.len());
         let (others, own) = entries.split_at(others);
-        self.publish_others(now, others);
+        others.iter().for_each(|entry| self.publish_new(now, entry));
         for ((from, _), entry) in committed.iter().zip(own) {
             self.committed(now, *from, entry);
         }
@@ -131,18 +131,16 @@ impl Hub {
         self.go_on(now);
     }
 
-    /// Publishes what other servers have committed, but for what was published before.
-    pub(super) fn publish_others(&mut self, now: Now, entries: &[StoredEntry]) {
-        for entry in entries {
-            if entry.broadcast.number > self.log.head() {
-                self.publish(now, entry);
-            }
+    /// Publishes what was committed, unless it was published before: in a cluster, entries come by two ways.
+    pub(super) fn publish_new(&mut self, now: Now, entry: &StoredEntry) {
+        if entry.broadcast.number > self.log.head() {
+            self.publish(now, entry);
         }
     }
 
     /// Publishes a broadcast, and answers its sender.
     fn committed(&mut self, now: Now, from: ConnectionId, entry: &StoredEntry) {
-        self.publish(now, entry);
+        self.publish_new(now, entry);
         let reply = self.sent_to_everybody(from, &entry.broadcast);
         self.answer_later(now, from, &reply);
     }

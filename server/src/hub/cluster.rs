@@ -21,8 +21,8 @@ use super::connection::{LoginAttempt, StoreWork};
 use super::directory::{Entry, Location};
 use super::{ConnectionId, Effect, Hub};
 use crate::store::cluster::{
-    ClusterAnswer, ClusterRequest, Entered, Entrance, Known, MAX_NEWS, News, ServerName, SessionId,
-    SharedPlace, SharedSession,
+    ClusterAnswer, ClusterRequest, Ending, Entered, Entrance, Known, MAX_NEWS, News, ServerName,
+    SessionId, SharedPlace, SharedSession,
 };
 use crate::store::{StoreRequest, Unavailable};
 
@@ -43,7 +43,7 @@ pub(super) struct Cluster {
     /// The sessions at other servers, also at those that are gone.
     sessions: BTreeMap<Device, Shared>,
     asks: Asks,
-    leaving: Batch<SessionId>,
+    leaving: Batch<Ending>,
     telling: Batch<(ServerName, String)>,
 }
 
@@ -120,11 +120,14 @@ impl Cluster {
         (!self.asks.is_under_way).then_some(self.asks.due_ms)
     }
 
-    /// Notes the number of a delivery of this server. If it is the next one, there is nothing to ask for.
-    pub(super) fn note_delivery(&mut self, number: u64) {
-        if number == self.known.deliveries + 1 {
+    /// Notes the number of a delivery of this server. Returns false if it is not the next one, since another server has
+    /// made some in between.
+    pub(super) fn note_delivery(&mut self, number: u64) -> bool {
+        let is_next = number == self.known.deliveries + 1;
+        if is_next {
             self.known.deliveries = number;
         }
+        is_next
     }
 
     /// Returns the place of a session at another server.
@@ -138,8 +141,8 @@ impl Cluster {
 
     /// Returns the entry of a session for the directory, if its server is there.
     fn entry(&self, device: &Device, shared: &Shared) -> Option<Entry> {
-        let SharedPlace { server, address, port, is_listed, .. } = &shared.place;
-        let location = Location::Remote { number: shared.number, is_listed: *is_listed };
+        let SharedPlace { server, address, port, .. } = &shared.place;
+        let location = Location::Remote { number: shared.number };
         let (key, address, port) = (device.1, *address, *port);
         self.servers.contains(server).then_some(Entry { key, location, address, port })
     }
@@ -151,10 +154,9 @@ impl Hub {
         let head = self.log.head();
         let Some(cluster) = &mut self.cluster else { return };
         let is_time = !cluster.asks.is_under_way && cluster.asks.due_ms <= now.boot_ms;
-        // A message says why a session ends. It has to come before the end itself.
         let requests = [
             cluster.telling.take(is_time).map(|messages| ClusterRequest::Tell { messages }),
-            cluster.leaving.take(is_time).map(|sessions| ClusterRequest::Leave { sessions }),
+            cluster.leaving.take(is_time).map(|endings| ClusterRequest::Leave { endings }),
         ];
         let mut requests: Vec<ClusterRequest> = requests.into_iter().flatten().collect();
         if is_time {
@@ -246,14 +248,18 @@ impl Hub {
             Some(StoreWork::Entrance(attempt)) => Some(attempt),
             _ => None,
         };
+        let device = (entrance.username.clone(), entrance.device);
         if let Ok(Entered::Here { number }) = result {
             self.ring();
-            let device = (entrance.username.clone(), entrance.device);
-            self.forget_shared(now, &device);
+            match (&attempt, self.is_overtaken(&device, number)) {
+                (Some(_), true) => return self.close(now, id, Closing::Replaced),
+                (None, true) => {}
+                (_, false) => self.forget_shared(now, &device),
+            }
             if attempt.is_none() {
                 // The client has gone meanwhile.
                 let (username, device) = device;
-                self.leave_cluster(SessionId { username, device, number });
+                return self.leave_cluster(SessionId { username, device, number }, None);
             }
         }
         let Some(attempt) = attempt else { return };
@@ -273,10 +279,30 @@ impl Hub {
         self.reschedule(id);
     }
 
-    /// Notes that a session of this server has ended.
-    pub(super) fn leave_cluster(&mut self, session: SessionId) {
-        if let Some(cluster) = &mut self.cluster {
-            cluster.leaving.waiting.push(session);
+    /// Returns true if the device has logged in again since: this server knows a session with a higher number.
+    fn is_overtaken(&self, device: &Device, number: u64) -> bool {
+        let here = self.local_session(device).map(|(_, own)| own);
+        let shared = self.cluster.as_ref().and_then(|cluster| cluster.sessions.get(device));
+        here.into_iter().chain(shared.map(|shared| shared.number)).any(|other| other > number)
+    }
+
+    /// Notes that a session has ended here, or that it ends at another server for this reason. That server learns it by
+    /// the change, at the latest when it is back.
+    pub(super) fn leave_cluster(&mut self, session: SessionId, why: Option<Closing>) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let Batch { waiting, under_way, .. } = &mut cluster.leaving;
+        let is_same = |ending: &Ending| ending.session == session;
+        if !waiting.iter().chain(&*under_way).any(is_same) {
+            waiting.push(Ending { session, why });
+        }
+    }
+
+    /// Notes whether a device at another server is listed.
+    pub(super) fn note_listed(&mut self, username: &Username, device: PublicKey, is_listed: bool) {
+        let device = (username.clone(), Some(device));
+        let shared = self.cluster.as_mut().and_then(|cluster| cluster.sessions.get_mut(&device));
+        if let Some(shared) = shared {
+            shared.place.is_listed = is_listed;
         }
     }
 
@@ -287,19 +313,19 @@ impl Hub {
         let is_due_again = std::mem::take(&mut asks.is_due_again);
         asks.due_ms = if is_due_again { now.boot_ms } else { now.boot_ms + ASK_MS };
         let Ok(news) = result else { return };
-        let News { servers, sessions, has_all_sessions, broadcasts, mail, last_delivery, messages } =
-            *news;
-        if broadcasts.len() >= MAX_NEWS || messages.len() >= MAX_NEWS {
+        let News { servers, sessions, has_all_sessions, broadcasts, mail, .. } = *news;
+        if broadcasts.len() >= MAX_NEWS || news.messages.len() >= MAX_NEWS {
             asks.due_ms = now.boot_ms;
         }
-        cluster.known.deliveries = last_delivery;
+        cluster.known.deliveries = news.last_delivery;
+        cluster.known.messages = news.last_message;
         if has_all_sessions {
             // The numbers may be those of a database that was restored.
             cluster.known.sessions = 0;
         }
-        self.publish_others(now, &broadcasts);
+        broadcasts.iter().for_each(|entry| self.publish_new(now, entry));
         self.change_servers(now, servers.into_iter().collect());
-        for message in messages {
+        for message in news.messages {
             self.message(now, &message);
         }
         if has_all_sessions {
@@ -341,6 +367,7 @@ impl Hub {
                 if self.directory.add(&device.0, entry) {
                     self.presence.join(&device.0, now.boot_ms);
                 }
+                self.tell_of_unlisted(&device.0, &entry);
             }
             None => self.hide(now, device, number),
         }
@@ -385,7 +412,7 @@ impl Hub {
 
     /// Applies a change of a session.
     fn session_changed(&mut self, now: Now, session: SharedSession) {
-        let SharedSession { id: SessionId { username, device, number }, place } = session;
+        let SharedSession { id: SessionId { username, device, number }, place, why } = session;
         let Some(cluster) = &mut self.cluster else { return };
         cluster.known.sessions = cluster.known.sessions.max(number);
         let is_here = place.as_ref().is_some_and(|place| place.server == cluster.name);
@@ -396,7 +423,7 @@ impl Hub {
             // Without a session of this number the answer to its login was lost.
             Some(_) if is_here && local.is_none_or(|(_, own)| own < number) => {
                 let (username, device) = device;
-                self.leave_cluster(SessionId { username, device, number });
+                self.leave_cluster(SessionId { username, device, number }, None);
             }
             Some(place) if !is_here => {
                 if let Some(cluster) = &mut self.cluster {
@@ -410,7 +437,7 @@ impl Hub {
         if let Some((id, own)) = local
             && own < number
         {
-            self.close(now, id, Closing::Replaced);
+            self.close(now, id, why.unwrap_or(Closing::Replaced));
         }
     }
 

@@ -96,6 +96,18 @@ impl Hub {
         self.tell_others_of_unlisted(&username, id);
     }
 
+    /// Tells a session that has come to another server of the account's unlisted devices here.
+    pub(super) fn tell_of_unlisted(&mut self, username: &Username, entry: &Entry) {
+        let with_key = self.directory.sessions(username).filter(|_| entry.key.is_some());
+        let here = with_key.filter_map(|other| match other.location {
+            Location::Local(id) => self.notice_of_unlisted(id),
+            Location::Remote { .. } => None,
+        });
+        for notice in here.collect::<Vec<Notice>>() {
+            self.tell_entry(username, entry, &notice);
+        }
+    }
+
     fn tell_others_of_unlisted(&mut self, username: &Username, id: ConnectionId) {
         if let Some(notice) = self.notice_of_unlisted(id) {
             let key = self.member_of(id).and_then(|member| member.key);
@@ -134,24 +146,29 @@ impl Hub {
     /// that was used last, and a device that is not listed yet only if there is no other.
     pub(super) fn reached_session<'a>(
         &self,
+        username: &Username,
         sessions: impl Iterator<Item = &'a Entry>,
     ) -> Option<&'a Entry> {
         sessions.max_by_key(|entry| {
-            let (is_listed, used_ms) = self.standing(entry);
+            let (is_listed, used_ms) = self.standing(username, entry);
             (entry.port.is_some(), is_listed, used_ms)
         })
     }
 
     /// Returns whether the device of a session is listed, and the time at which it was used last. The latter is known
     /// of the sessions of this server alone.
-    fn standing(&self, entry: &Entry) -> (bool, Option<u64>) {
+    fn standing(&self, username: &Username, entry: &Entry) -> (bool, Option<u64>) {
         match entry.location {
             Location::Local(id) => {
                 let member = self.member_of(id);
                 let is_listed = member.is_some_and(|member| member.is_listed);
                 (is_listed, member.map(|member| member.used_ms))
             }
-            Location::Remote { is_listed, .. } => (is_listed, None),
+            Location::Remote { .. } => {
+                let cluster = self.cluster.as_ref();
+                let place = cluster.and_then(|cluster| cluster.place(username, entry.key));
+                (place.is_some_and(|place| place.is_listed), None)
+            }
         }
     }
 
@@ -161,7 +178,7 @@ impl Hub {
         let sessions = self.directory.sessions(username);
         let with_key: Vec<&Entry> = sessions.filter(|entry| entry.key.is_some()).collect();
         let is_full = with_key.len() >= MAX_SESSIONS;
-        let first = with_key.into_iter().min_by_key(|entry| self.standing(entry));
+        let first = with_key.into_iter().min_by_key(|entry| self.standing(username, entry));
         first.filter(|_| is_full).copied()
     }
 
@@ -259,7 +276,14 @@ impl Hub {
     ) {
         let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
         for session in sessions.iter().filter(|session| session.key.is_some()) {
-            let Location::Local(id) = session.location else { continue };
+            let id = match (session.location, session.key) {
+                (Location::Local(id), _) => id,
+                (Location::Remote { .. }, Some(key)) if key == *device || number == 1 => {
+                    self.note_listed(username, key, key == *device);
+                    continue;
+                }
+                _ => continue,
+            };
             if let Some(member) = self.connections.get_mut(&id).and_then(|c| c.member_mut()) {
                 if session.key == Some(*device) {
                     (member.is_listed, member.enrolment) = (true, None);

@@ -47,7 +47,7 @@ pub(super) enum Location {
     /// A connection of this server.
     Local(ConnectionId),
     /// Another server of the cluster. The number is that of the login.
-    Remote { number: u64, is_listed: bool },
+    Remote { number: u64 },
 }
 
 /// The sessions of one account, in the order of their logins. No two have the same device key.
@@ -170,7 +170,7 @@ impl Directory {
         self.remove_where(
             username,
             now_ms,
-            |location| matches!(location, Location::Remote { number, .. } if number == login),
+            |location| matches!(location, Location::Remote { number } if number == login),
         )
     }
 

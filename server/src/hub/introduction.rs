@@ -47,7 +47,9 @@ impl Hub {
         match self.directory.find(&who, viewer, now.boot_ms) {
             Lookup::One(username, entry) => {
                 let reached = match who {
-                    Target::Name(_) => self.reached_session(self.directory.sessions(&username)),
+                    Target::Name(_) => {
+                        self.reached_session(&username, self.directory.sessions(&username))
+                    }
                     Target::Address(_) | Target::Receiver(_) => None,
                 };
                 let entry = reached.copied().unwrap_or(entry);
@@ -124,9 +126,12 @@ impl Hub {
             }
         };
         self.was_active(asking, now);
-        if let Location::Local(asked) = entry.location {
-            self.was_active(asked, now);
-            self.reschedule(asked);
+        match entry.location {
+            Location::Local(asked) => {
+                self.was_active(asked, now);
+                self.reschedule(asked);
+            }
+            Location::Remote { .. } => self.was_active_elsewhere(username, entry.key),
         }
         let record =
             Record::Introduced { username: oneself.username.clone(), to: username.clone() };

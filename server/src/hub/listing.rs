@@ -23,7 +23,7 @@ impl Hub {
         let mut bytes = LAST_LINE_BYTES;
         let mut more = None;
         for (username, sessions) in self.directory.after(after) {
-            let Some(entry) = self.reached_session(sessions.iter()) else { continue };
+            let Some(entry) = self.reached_session(username, sessions.iter()) else { continue };
             let listed = listed(username, entry, viewer);
             let line = if is_interactive { columns(&listed) } else { listed.to_string() };
             bytes += line.len() + "250-\n".len();

@@ -228,19 +228,17 @@ impl Hub {
         entry: &Entry,
         why: Closing,
     ) {
-        let connection = match entry.location {
-            Location::Local(connection) => connection,
-            Location::Remote { number, .. } => {
-                return self.close_remote(username, entry.key, number, why);
-            }
-        };
         // A device that logs in again goes on with its meetings and relays.
-        if why != Closing::Replaced
-            && let Some(key) = entry.key
-        {
-            self.end_meetings(now, |_, one| *one == key);
+        if why != Closing::Replaced && entry.key.is_some() {
+            self.end_meetings(now, username, entry.key);
         }
-        self.close(now, connection, why);
+        match entry.location {
+            Location::Local(connection) => self.close(now, connection, why),
+            Location::Remote { number, .. } => {
+                let (username, device) = (username.clone(), entry.key);
+                self.leave_cluster(super::SharedId { username, device, number }, Some(why));
+            }
+        }
     }
 
     pub(super) fn make_member(

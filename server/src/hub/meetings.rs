@@ -165,12 +165,12 @@ impl Meetings {
         self.relays() < relays && new.iter().all(is_allowed)
     }
 
-    /// Ends the meetings of these devices, whose tokens are good for nothing then. Returns their connections and the
-    /// relayed ones, which have to be closed.
-    fn end_all_of(
-        &mut self,
-        is_meant: impl Fn(&Username, &PublicKey) -> bool,
-    ) -> Vec<ConnectionId> {
+    /// Ends the meetings of a device, or of an account, whose tokens are good for nothing then. Returns their connections
+    /// and the relayed ones, which have to be closed.
+    fn end_all_of(&mut self, username: &Username, device: Option<PublicKey>) -> Vec<ConnectionId> {
+        let is_meant = |name: &Username, key: &PublicKey| {
+            name == username && device.is_none_or(|device| device == *key)
+        };
         let mut closed = Vec::new();
         self.meetings.retain(|_, meeting| {
             let is_theirs = meeting.sides.iter().any(|side| is_meant(&side.username, &side.key));
@@ -209,12 +209,7 @@ impl Hub {
         let Some((username, own_key)) = self.device_of(id) else {
             return;
         };
-        // Both sides have to come to this server.
-        let located = self.located(id, name, key).and_then(|(_, entry)| match entry.location {
-            Location::Local(invited) => Some(invited),
-            Location::Remote { .. } => None,
-        });
-        let Some(invited) = located else {
+        let Some((other, invited)) = self.located(id, name, key) else {
             let why = "That device is not here now.";
             return self.answer(now, id, &Reply::new(Code::NotHere, why));
         };
@@ -222,20 +217,27 @@ impl Hub {
             let why = "Too many meetings at a time; wait for one to end.";
             return self.answer(now, id, &Reply::new(Code::SlowDown, why));
         }
-        let Some(other) = self.member_of(invited).map(|member| member.username.clone()) else {
-            return;
-        };
         let [token, others] = [(); 2].map(|()| self.draw_token());
         self.meetings.begin(
             now.boot_ms,
             [
                 Side { username: username.clone(), key: own_key, token, joined: None },
-                Side { username: other, key: *key, token: others, joined: None },
+                Side { username: other.clone(), key: *key, token: others, joined: None },
             ],
         );
-        let invitation = Invitation { username, key: own_key, token: others };
-        self.tell(invited, &Notice::Meeting(invitation));
+        let server = match invited.location {
+            Location::Local(_) => None,
+            Location::Remote { .. } => self.place_of(id),
+        };
+        let invitation = Invitation { username, key: own_key, token: others, server };
+        self.tell_entry(&other, &invited, &Notice::Meeting(invitation));
         self.answer(now, id, &Reply::new(Code::Ok, format!("{token} JOIN with this token")));
+    }
+
+    /// Returns the address of this server to which a client has connected.
+    fn place_of(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let local = self.connections.get(&id)?.local;
+        Some(SocketAddr::new(local.to_canonical(), self.instance.udp_port))
     }
 
     fn draw_token(&mut self) -> MeetingToken {
@@ -332,13 +334,24 @@ impl Hub {
         }
     }
 
-    /// Ends the meetings and relays of these devices, whose sessions are ended.
+    /// Ends the meetings and relays of a device, or of an account, whose sessions are ended.
     pub(super) fn end_meetings(
         &mut self,
         now: Now,
-        is_meant: impl Fn(&Username, &PublicKey) -> bool,
+        username: &Username,
+        device: Option<PublicKey>,
     ) {
-        for id in self.meetings.end_all_of(is_meant) {
+        self.end_meetings_elsewhere(username, device);
+        self.end_meetings_here(now, username, device);
+    }
+
+    pub(super) fn end_meetings_here(
+        &mut self,
+        now: Now,
+        username: &Username,
+        device: Option<PublicKey>,
+    ) {
+        for id in self.meetings.end_all_of(username, device) {
             self.hang_up(now, id);
         }
     }

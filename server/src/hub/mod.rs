@@ -345,7 +345,7 @@ impl Hub {
                 }
                 if let Some(number) = member.number {
                     let (username, device) = (member.username.clone(), member.key);
-                    self.leave_cluster(SharedId { username, device, number });
+                    self.leave_cluster(SharedId { username, device, number }, None);
                 }
                 if why == LeaveReason::Quit && member.key.is_some() {
                     self.leave_classroom(&member.username);

@@ -204,7 +204,7 @@ impl Hub {
     }
 
     fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
-        self.end_meetings(now, |one, _| *one == username);
+        self.end_meetings(now, &username, None);
         let sessions: Vec<Entry> = self.directory.sessions(&username).copied().collect();
         if sessions.is_empty() {
             return OperatorAnswer::NotHere { username };

@@ -10,6 +10,8 @@ mod meetings;
 mod operator;
 mod password_change;
 mod requests;
+#[path = "../../tests/simulation/tables.rs"]
+mod tables;
 
 use std::net::{IpAddr, SocketAddr};
 

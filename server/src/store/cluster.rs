@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
@@ -38,8 +39,8 @@ pub trait Cluster {
     /// Logs a device in at this server, and out elsewhere.
     fn enter(&mut self, entrance: &Entrance) -> Result<Entered, StoreError>;
 
-    /// Notes that these sessions have ended, unless they were taken over.
-    fn leave(&mut self, sessions: &[SessionId]) -> Result<(), StoreError>;
+    /// Ends these sessions, unless they were taken over.
+    fn leave(&mut self, endings: &[Ending]) -> Result<(), StoreError>;
 
     /// Says that this server is there, and returns what is new.
     fn ask(&mut self, known: &Known) -> Result<News, StoreError>;
@@ -48,7 +49,7 @@ pub trait Cluster {
     fn tell(&mut self, messages: &[(ServerName, String)]) -> Result<(), StoreError>;
 
     /// Commits broadcasts as [`Store::append`](super::Store::append) does, and returns all entries after the number
-    /// `after`: other servers may have committed some in between.
+    /// `after`: other servers may have committed some in between. The times of each sender increase over all servers.
     fn append_among_others(
         &mut self,
         after: u64,
@@ -102,6 +103,15 @@ pub struct SessionId {
     pub number: u64,
 }
 
+/// The end of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The session.
+    pub session: SessionId,
+    /// The reason that its client is told if another server than its own ends it.
+    pub why: Option<Closing>,
+}
+
 /// A device that logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entrance {
@@ -146,6 +156,8 @@ pub struct Known {
     pub broadcasts: u64,
     /// Of deliveries.
     pub deliveries: u64,
+    /// Of messages for this server.
+    pub messages: u64,
 }
 
 /// The news for a server.
@@ -163,8 +175,10 @@ pub struct News {
     pub mail: Vec<(Username, PublicKey)>,
     /// The number of the last delivery.
     pub last_delivery: u64,
-    /// The messages of other servers for this one. Each is told once.
+    /// The messages of other servers for this one, in the order of their numbers.
     pub messages: Vec<String>,
+    /// The number of the last of them.
+    pub last_message: u64,
 }
 
 /// A session as all servers know it.
@@ -174,6 +188,8 @@ pub struct SharedSession {
     pub id: SessionId,
     /// The place of the session, or `None` if it has ended.
     pub place: Option<SharedPlace>,
+    /// The reason of its end, if another server has ended it.
+    pub why: Option<Closing>,
 }
 
 /// The place of a session.

@@ -115,15 +115,15 @@ impl World {
 
     /// Stops the server in order.
     pub(crate) fn server_stops(&mut self) {
-        if self.server.is_up() {
+        if self.server.is_up(0) {
             self.hit(Hit::ServerStopped);
-            self.hub(Input::Operator(Operator::Stop));
+            self.hub(0, Input::Operator(Operator::Stop));
         }
     }
 
     /// Knocks at the clients of the file, as the real driver does after a start.
     pub(crate) fn knock_at_all(&mut self) {
-        let life = self.server.life;
+        let life = self.server.processes[0].life;
         for receiver in self.server.clients.iter().map(|entry| entry.receiver).collect::<Vec<_>>() {
             let delay = self.latency();
             self.at(delay, Event::Knock { life, receiver });
@@ -131,13 +131,13 @@ impl World {
     }
 
     pub(crate) fn knock(&mut self, life: u64, receiver: SocketAddr) {
-        if life != self.server.life {
+        if life != self.server.processes[0].life {
             return;
         }
         let is_there = |person: &Person| person.address() == receiver.ip() && !person.is_down;
         let Some(person) = self.people.iter().position(is_there) else {
             self.hit(Hit::KnockRefused);
-            return self.hub(Input::KnockRefused { receiver });
+            return self.hub(0, Input::KnockRefused { receiver });
         };
         let key = Identity::from_seed(&[0xcc; 32]).public_key();
         let (link, from) = (self.peers.arriving(), "10.0.0.100:40000".parse().unwrap());

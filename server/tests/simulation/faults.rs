@@ -17,15 +17,19 @@ pub(crate) struct Faults {
     pub(crate) store_failure: u64,
     /// The time that a front end takes to display an event.
     pub(crate) display_ms: u64,
+    /// Of the rings between servers.
+    pub(crate) ring_loss: u64,
 }
 
 /// A fault of the simulation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
-    ServerDies,
+    ServerDies(usize),
     /// The operator stops the server.
     ServerStops,
-    ServerStarts,
+    ServerStarts(usize),
+    /// A server is cut off from the database for this many milliseconds.
+    DatabaseCut(usize, u64),
     ClientDies(usize),
     ServerLinkBreaks(usize),
     ServerLinkStalls(usize),
@@ -63,6 +67,12 @@ pub(crate) enum Hit {
     KnockHelped,
     /// It knocked at the address of a client that was down.
     KnockRefused,
+    /// A server was cut off from the database.
+    DatabaseCut,
+    /// A ring was lost.
+    RingLost,
+    /// A device had a session at each of two servers, one of which did not know better.
+    LoggedInTwice,
 }
 
 impl Hit {
@@ -95,6 +105,17 @@ impl Hit {
         Hit::PeerLinkBroke,
         Hit::PeerLinkStalled,
         Hit::KnockHelped,
+    ];
+
+    /// The kinds that matter to a cluster.
+    pub(crate) const CLUSTER: &[Hit] = &[
+        Hit::ServerDied,
+        Hit::ClientDied,
+        Hit::ServerLinkBroke,
+        Hit::ServerLinkStalled,
+        Hit::StoreFailed,
+        Hit::DatabaseCut,
+        Hit::RingLost,
     ];
 
     /// The kinds that matter to a group.
@@ -135,6 +156,7 @@ impl Faults {
             store_failure: random.u64(0..8),
             // A front end of a classroom may be slower than a link that comes back.
             display_ms: if plan == Plan::Classroom && random.bool() { 2_000 } else { 5 },
+            ring_loss: if plan == Plan::Cluster { random.u64(0..100) } else { 0 },
         }
     }
 
@@ -146,6 +168,7 @@ impl Faults {
         store_ms: 1,
         store_failure: 0,
         display_ms: 5,
+        ring_loss: 0,
     };
 }
 
@@ -157,13 +180,19 @@ impl World {
                 let dies = self.random.u64(15_000..FAULTY_MS - 30_000);
                 let is_class = self.plan == Plan::Classroom;
                 let stops = is_class && self.chance(50);
-                let fault = if stops { Fault::ServerStops } else { Fault::ServerDies };
+                let server = if self.plan == Plan::Cluster { self.random.usize(0..2) } else { 0 };
+                let fault = if stops { Fault::ServerStops } else { Fault::ServerDies(server) };
                 self.at(dies, Event::Fault(fault));
                 // Now and then it stays away for long.
                 let is_long = self.chance(if is_class { 60 } else { 25 });
                 let most = if is_long { 120_000 } else { 25_000 };
                 let back = dies + self.random.u64(100..most);
-                self.at(back, Event::Fault(Fault::ServerStarts));
+                self.at(back, Event::Fault(Fault::ServerStarts(server)));
+            }
+            if self.plan == Plan::Cluster {
+                self.plan_some(4, |random| {
+                    Fault::DatabaseCut(random.usize(0..2), random.u64(500..60_000))
+                });
             }
             let some = self.people.len();
             self.plan_some(2, |random| Fault::ClientDies(random.usize(0..some)));
@@ -204,9 +233,10 @@ impl World {
 
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
-            Fault::ServerDies => self.server_dies(),
+            Fault::ServerDies(at) => self.server_dies(at),
             Fault::ServerStops => self.server_stops(),
-            Fault::ServerStarts => self.server_starts(),
+            Fault::ServerStarts(at) => self.server_starts(at),
+            Fault::DatabaseCut(at, for_ms) => self.cut_off(at, for_ms),
             Fault::ClientDies(person) => self.client_dies(person),
             Fault::ServerLinkBreaks(person) => self.break_server_link(person),
             Fault::ServerLinkStalls(person) => self.stall_server_link(person),
@@ -237,7 +267,10 @@ impl World {
         for person in &mut self.people {
             person.blocked_until_ms = 0;
         }
-        self.server_starts();
+        for at in 0..self.server.processes.len() {
+            self.server_starts(at);
+            self.reconnect(at);
+        }
     }
 
     /// Counts a fault that took effect.

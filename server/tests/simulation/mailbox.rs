@@ -62,6 +62,12 @@ impl SimulatedMailbox {
         devices.filter(|device| self.is_listed(device)).map(|(_, key)| key)
     }
 
+    /// Returns the devices that have mail after this number, and the number of the last delivery.
+    pub(crate) fn news(&self, after: u64) -> (BTreeSet<Device>, u64) {
+        let new = self.deliveries.range(after + 1..).filter(|(_, delivery)| delivery.waits);
+        (new.map(|(_, delivery)| delivery.to.clone()).collect(), self.head)
+    }
+
     fn waiting<'a>(&'a self, to: &'a Device) -> impl Iterator<Item = &'a Mail> {
         let its = move |delivery: &&Delivery| delivery.waits && delivery.to == *to;
         self.deliveries.values().filter(its).map(|delivery| &delivery.mail)

@@ -10,6 +10,8 @@
 //! * [`faults`] – the faults, and how often each took effect
 //! * [`server`] – the simulated server process: connections, crashes
 //! * [`store`] – the persistent data
+//! * [`tables`] – what the servers of a cluster share in the database
+//! * [`cluster`] – the servers of a cluster, what cuts them off, and the look at all sessions
 //! * [`mailbox`] – the mailboxes of the store
 //! * [`people`] – the clients and the actions of their users
 //! * [`reactions`] – what they do about answers and events
@@ -27,6 +29,7 @@
 
 mod ages;
 mod classroom;
+mod cluster;
 mod disk;
 mod faults;
 mod group_promises;
@@ -39,6 +42,7 @@ mod promises;
 mod reactions;
 mod server;
 mod store;
+mod tables;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -60,6 +64,9 @@ const CLASS_SEEDS: u64 = 200;
 
 /// The number of seeds of groups.
 const GROUP_SEEDS: u64 = 500;
+
+/// The number of seeds of clusters.
+const CLUSTER_SEEDS: u64 = 500;
 
 /// Seeds that failed once.
 const KEPT: &[u64] = &[132, 176, 233, 381, 604];
@@ -161,6 +168,16 @@ fn members_of_a_group_agree_whoever_changes_it() {
     println!("{seen}");
     if seeds.len() > 1 {
         seen.assert_that_the_groups_were_worth_it();
+    }
+}
+
+#[test]
+fn two_servers_are_one_service_whatever_they_are_cut_off_from() {
+    let seeds = seeds(CLUSTER_SEEDS);
+    let seen = play_all(&seeds, Plan::Cluster);
+    println!("{seen}");
+    if seeds.len() > 1 {
+        seen.assert_that_the_cluster_was_worth_it();
     }
 }
 

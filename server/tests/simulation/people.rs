@@ -60,6 +60,8 @@ pub(crate) struct Person {
     pub(crate) life: u64,
     /// In a classroom, true until the client runs again.
     pub(crate) is_down: bool,
+    /// The server that was reached last.
+    pub(crate) server: usize,
     pub(crate) wire: Option<WireId>,
     /// Counts dials and hang-ups, so that the answer to an old dial is ignored.
     pub(crate) dials: u64,
@@ -110,6 +112,7 @@ impl Person {
             disk: Disk::default(),
             life: 0,
             is_down: false,
+            server: number % plan.servers(),
             wire: None,
             dials: 0,
             datagrams: None,

@@ -258,7 +258,8 @@ fn everybody_is_back(world: &World) {
     for person in &world.people {
         assert!(person.is_logged_in(), "{} is not back", person.name);
     }
-    assert_eq!(world.server.members(), world.people.len());
+    assert!(world.server.members().all(|members| members == world.people.len()));
+    assert_eq!(world.sessions(), world.people.len(), "a device is logged in twice");
 }
 
 /// Checks that two worlds with different wall clocks showed everybody the same in the same order.
@@ -388,6 +389,14 @@ impl Seen {
         self.assert_that_they_hit(Hit::CLASSROOM);
         assert!(self.hit.contains_key(&Hit::KnockRefused));
         assert!(self.broadcasts > self.worlds && self.straight_lines > self.worlds);
+    }
+
+    pub(crate) fn assert_that_the_cluster_was_worth_it(&self) {
+        self.assert_that_they_hit(Hit::CLUSTER);
+        assert!(self.hit.get(&Hit::LoggedInTwice).is_some_and(|worlds| *worlds > 10));
+        assert!(self.broadcasts > self.worlds * 5);
+        let [mailed, delivered, ..] = self.mailed;
+        assert!(mailed > self.worlds * 5 && delivered * 3 > mailed * 2);
     }
 
     pub(crate) fn assert_that_the_groups_were_worth_it(&self) {

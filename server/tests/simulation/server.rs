@@ -1,4 +1,4 @@
-//! The simulated server process: its connections and its crashes.
+//! The simulated server processes: their connections and their crashes. There are two in a cluster.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,10 +11,12 @@ use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::Fingerprint;
 use letschat_server::clients_file::ClientEntry;
 use letschat_server::hub::{
-    ConnectionId, Destination, Effect, Hub, Input, LinkEnd, Record, ServerInstance, Settings,
+    ConnectionId, Destination, Effect, Hub, Input, LinkEnd, OperatorAnswer, Record, ServerInstance,
+    Settings,
 };
 
 use crate::ages::is_activity;
+use crate::cluster::Member;
 use crate::faults::Hit;
 use crate::store::SimulatedStore;
 use crate::world::{Event, Plan, World};
@@ -25,9 +27,7 @@ pub(crate) type WireId = u64;
 const OUTBOX_BYTES: usize = 128 * 1024;
 
 pub(crate) struct Server {
-    hub: Option<Hub>,
-    /// The number of the server's current run.
-    pub(crate) life: u64,
+    pub(crate) processes: Vec<Process>,
     places: usize,
     plan: Plan,
     /// The file of a classroom's clients.
@@ -37,15 +37,24 @@ pub(crate) struct Server {
     wires: BTreeMap<WireId, Wire>,
     wires_made: u64,
     sessions: BTreeMap<SessionId, WireId>,
-    tick_at: Option<u64>,
     pub(crate) most_members: usize,
     pub(crate) turned_away: u64,
     pub(crate) datagrams_worked: u64,
 }
 
-/// A TCP connection between a client and the server.
+/// A server process. It is named by its place among all.
+pub(crate) struct Process {
+    hub: Option<Hub>,
+    /// The number of its current run.
+    pub(crate) life: u64,
+    tick_at: Option<u64>,
+    pub(crate) member: Member,
+}
+
+/// A TCP connection between a client and a server.
 struct Wire {
     person: usize,
+    at: usize,
     connection: ConnectionId,
     open_at_server: bool,
     open_at_client: bool,
@@ -68,9 +77,9 @@ pub(crate) fn fingerprint() -> Fingerprint {
 
 impl Server {
     pub(crate) fn new(random: &mut fastrand::Rng, places: usize, plan: Plan, now: Now) -> Server {
+        let process = |at| Process { hub: None, life: 0, tick_at: None, member: Member::new(at) };
         let mut server = Server {
-            hub: None,
-            life: 0,
+            processes: (0..plan.servers()).map(process).collect(),
             places,
             plan,
             clients: Vec::new(),
@@ -79,16 +88,15 @@ impl Server {
             wires: BTreeMap::new(),
             wires_made: 0,
             sessions: BTreeMap::new(),
-            tick_at: None,
             most_members: 0,
             turned_away: 0,
             datagrams_worked: 0,
         };
-        server.start(random, now);
+        (0..plan.servers()).for_each(|at| server.start(at, random, now));
         server
     }
 
-    fn start(&mut self, random: &mut fastrand::Rng, now: Now) {
+    fn start(&mut self, at: usize, random: &mut fastrand::Rng, now: Now) {
         let settings = Settings { places: self.places, broadcast_burst: 50, ..Settings::default() };
         let settings =
             if self.plan == Plan::Classroom { settings.in_classroom() } else { settings };
@@ -96,44 +104,59 @@ impl Server {
         random.fill(&mut seed);
         let instance =
             ServerInstance { fingerprint: fingerprint(), udp_port: 4400, boot_id: 1, seed };
-        let hub = self.hub.insert(Hub::new(settings, instance, self.store.log(), now));
-        hub.restore_clients(self.clients.iter().cloned());
-        self.life += 1;
-        self.tick_at = None;
+        let process = &mut self.processes[at];
+        let hub = Hub::new(settings, instance, self.store.log(), now);
+        let hub = match self.plan {
+            Plan::Cluster => hub.in_cluster(process.member.name.clone()),
+            _ => hub,
+        };
+        process.hub.insert(hub).restore_clients(self.clients.iter().cloned());
+        process.life += 1;
+        process.tick_at = None;
+        self.store.begin(&process.member.name, process.life, now.boot_ms);
     }
 
-    /// Ends the process. Each client notices the end of its connection later.
-    fn end(&mut self) {
-        self.hub = None;
-        self.life += 1;
-        self.sessions.clear();
-        self.wires.values_mut().for_each(|wire| wire.open_at_server = false);
+    /// Ends a process. Each client notices the end of its connection later.
+    fn end(&mut self, at: usize) {
+        self.processes[at].hub = None;
+        self.processes[at].life += 1;
+        for wire in self.wires.values_mut().filter(|wire| wire.at == at) {
+            wire.open_at_server = false;
+        }
+        let wires = &self.wires;
+        self.sessions.retain(|_, id| wires[id].at != at);
     }
 
-    pub(crate) fn is_up(&self) -> bool {
-        self.hub.is_some()
+    pub(crate) fn is_up(&self, at: usize) -> bool {
+        self.processes[at].hub.is_some()
     }
 
-    pub(crate) fn members(&self) -> usize {
-        self.hub.as_ref().map_or(0, Hub::members)
+    /// Returns the number of sessions that each server knows.
+    pub(crate) fn members(&self) -> impl Iterator<Item = usize> {
+        self.processes.iter().map(|process| process.hub.as_ref().map_or(0, Hub::members))
     }
 }
 
 impl World {
-    /// Dials the server.
+    /// Dials the server that was reached last, or else the next one. Now and then the last one is up and not reached.
     pub(crate) fn dial_server(&mut self, person: usize) {
         self.people[person].dials += 1;
         let dial = self.people[person].dials;
         let delay = self.latency();
-        if self.server.hub.is_none() {
+        let (last, count) = (self.people[person].server, self.server.processes.len());
+        let first = if self.plan == Plan::Cluster { usize::from(self.chance(20)) } else { 0 };
+        let mut all = (first..first + count).map(|step| (last + step) % count);
+        let Some(at) = all.find(|at| self.server.is_up(*at)) else {
             return self.at(delay, Event::Refused { person, dial });
-        }
+        };
+        self.people[person].server = at;
         self.server.wires_made += 1;
         self.server.connections += 1;
         let wire = self.server.wires_made;
         let connection = ConnectionId(self.server.connections);
         let made = Wire {
             person,
+            at,
             connection,
             open_at_server: true,
             open_at_client: true,
@@ -151,7 +174,7 @@ impl World {
         self.people[person].wire = Some(wire);
         let peer = SocketAddr::new(self.people[person].address(), 50_000 + (wire % 10_000) as u16);
         let local = "10.0.0.100".parse().unwrap();
-        self.hub(Input::Accepted { connection, peer, local });
+        self.hub(at, Input::Accepted { connection, peer, local });
         self.at(delay, Event::WireUp(wire));
     }
 
@@ -163,18 +186,18 @@ impl World {
     }
 
     pub(crate) fn wire_up(&mut self, wire: WireId) {
-        let Some(Wire { person, connection, open_at_server, open_at_client, .. }) =
+        let Some(Wire { person, at, connection, open_at_server, open_at_client, .. }) =
             self.server.wires.get(&wire)
         else {
             return;
         };
-        let (person, connection, both) = (*person, *connection, *open_at_server && *open_at_client);
-        if !both {
+        let (person, at, connection) = (*person, *at, *connection);
+        if !(*open_at_server && *open_at_client) {
             return;
         }
         let mut binding = [0; 32];
         binding[..8].copy_from_slice(&wire.to_be_bytes());
-        self.hub(Input::Secured { connection, binding });
+        self.hub(at, Input::Secured { connection, binding });
         let address = "10.0.0.100:4400".parse().unwrap();
         let secured = SessionInput::ServerSecured { fingerprint: fingerprint(), binding, address };
         self.session(person, secured);
@@ -215,11 +238,11 @@ impl World {
         };
         if let Some(line) = wire.decoder.next(mode).transpose() {
             wire.wanted = None;
-            let connection = wire.connection;
+            let (at, connection) = (wire.at, wire.connection);
             if line.as_ref().is_ok_and(is_activity) {
                 self.was_active(connection);
             }
-            self.hub(Input::Line { connection, line });
+            self.hub(at, Input::Line { connection, line });
         }
     }
 
@@ -228,7 +251,7 @@ impl World {
             return;
         };
         wire.in_flight -= bytes.len();
-        let (connection, person) = (wire.connection, wire.person);
+        let (at, connection, person) = (wire.at, wire.connection, wire.person);
         let drained = wire.in_flight == 0 && std::mem::take(&mut wire.tell_when_drained);
         let mut said = Vec::new();
         if wire.open_at_client {
@@ -238,7 +261,7 @@ impl World {
             }
         }
         if drained && wire.open_at_server {
-            self.hub(Input::Drained { connection });
+            self.hub(at, Input::Drained { connection });
         }
         for one in said {
             if self.people[person].wire == Some(id) {
@@ -267,8 +290,8 @@ impl World {
         if let Some(wire) = self.server.wires.get_mut(&id)
             && std::mem::replace(&mut wire.open_at_server, false)
         {
-            let connection = wire.connection;
-            self.hub(Input::Gone { connection, why: LinkEnd::Ended });
+            let (at, connection) = (wire.at, wire.connection);
+            self.hub(at, Input::Gone { connection, why: LinkEnd::Ended });
         }
     }
 
@@ -306,25 +329,26 @@ impl World {
         }
     }
 
-    pub(crate) fn server_dies(&mut self) {
-        if !self.server.is_up() {
+    pub(crate) fn server_dies(&mut self, at: usize) {
+        if !self.server.is_up(at) {
             return;
         }
         self.hit(Hit::ServerDied);
-        self.server.end();
-        let wires: Vec<WireId> = self.server.wires.keys().copied().collect();
-        for id in wires {
+        self.server.end(at);
+        let wires = self.server.wires.iter().filter(|(_, wire)| wire.at == at);
+        for id in wires.map(|(id, _)| *id).collect::<Vec<WireId>>() {
             let delay = self.latency();
             self.at(delay, Event::EndAtClient(id));
         }
     }
 
-    pub(crate) fn server_starts(&mut self) {
-        if self.server.hub.is_none() {
+    pub(crate) fn server_starts(&mut self, at: usize) {
+        if !self.server.is_up(at) {
             self.ages.server_ended();
-            self.server.start(&mut self.random, self.now);
-            self.note(format_args!("the server starts"));
+            self.server.start(at, &mut self.random, self.now);
+            self.note(format_args!("server {at} starts"));
             self.knock_at_all();
+            self.hub(at, Input::Tick);
         }
     }
 
@@ -352,23 +376,25 @@ impl World {
         }
         // The real server's replay window accepts each datagram once; the hub tolerates duplicates
         // too.
-        if self.server.sessions.contains_key(&session) {
+        if let Some(wire) = self.server.sessions.get(&session) {
+            let at = self.server.wires[wire].at;
             let from = SocketAddr::new(self.people[person].address(), self.people[person].udp_port);
-            self.hub(Input::Datagram { session, from, message });
+            self.hub(at, Input::Datagram { session, from, message });
         }
     }
 
-    pub(crate) fn hub_tick(&mut self) {
-        if self.server.tick_at.is_none_or(|at| at > self.now.boot_ms) {
+    pub(crate) fn hub_tick(&mut self, at: usize) {
+        let tick_at = &mut self.server.processes[at].tick_at;
+        if tick_at.is_none_or(|due| due > self.now.boot_ms) {
             return; // an earlier deadline took this one's place
         }
-        self.server.tick_at = None;
-        self.hub(Input::Tick);
+        *tick_at = None;
+        self.hub(at, Input::Tick);
     }
 
-    /// Hands the hub one input and carries out its effects.
-    pub(crate) fn hub(&mut self, input: Input) {
-        let Some(hub) = &mut self.server.hub else {
+    /// Hands a hub one input and carries out its effects.
+    pub(crate) fn hub(&mut self, at: usize, input: Input) {
+        let Some(hub) = &mut self.server.processes[at].hub else {
             return;
         };
         let effects = hub.handle(self.now, input);
@@ -376,14 +402,15 @@ impl World {
         self.server.most_members = self.server.most_members.max(hub.members());
         assert!(hub.members() <= self.server.places, "more members than places");
         for effect in effects {
-            self.carry_out(effect);
+            self.carry_out(at, effect);
         }
+        let process = &mut self.server.processes[at];
         if let Some(due) = next
-            && self.server.tick_at.is_none_or(|at| due < at)
-            && self.server.hub.is_some()
+            && process.tick_at.is_none_or(|at| due < at)
+            && process.hub.is_some()
         {
-            self.server.tick_at = Some(due);
-            self.at_time(due, Event::HubTick);
+            process.tick_at = Some(due);
+            self.at_time(due, Event::HubTick(at));
         }
     }
 
@@ -404,7 +431,7 @@ impl World {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, at: usize, effect: Effect) {
         self.check_age(&effect);
         match effect {
             Effect::Send { connection, bytes } => self.send_to_client(connection, bytes),
@@ -445,8 +472,8 @@ impl World {
             Effect::Store(request) => {
                 let delay = 1 + self.random.u64(0..self.faults.store_ms);
                 let fails = self.chance(self.faults.store_failure);
-                let life = self.server.life;
-                self.at(delay, Event::Stored { life, request, fails });
+                let life = self.server.processes[at].life;
+                self.at(delay, Event::Stored { at, life, request, fails });
             }
             Effect::Record(Record::TurnedAway { .. }) => self.server.turned_away += 1,
             Effect::Record(Record::Datagrams { work: true, .. }) => {
@@ -454,12 +481,13 @@ impl World {
             }
             Effect::WriteClients(entries) => self.server.clients = entries,
             // The hub has closed all connections after their last bytes.
-            Effect::Stopped => self.server.end(),
+            Effect::Stopped => self.server.end(at),
+            Effect::Ring => self.ring(at),
+            Effect::Answer(OperatorAnswer::Sessions(page)) => self.look_at(at, page),
             Effect::Admitted { .. }
             // Clients of the simulation reach each other.
             | Effect::Relay { .. }
             | Effect::Show(_)
-            | Effect::Ring
             | Effect::CancelStore { .. }
             | Effect::Record(_)
             | Effect::Answer(_) => {}

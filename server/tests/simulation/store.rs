@@ -10,8 +10,11 @@ use letschat_server::store::{
     Created, NewBroadcast, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
 };
 
+use crate::cluster::Asking;
 use crate::faults::Hit;
 use crate::mailbox::SimulatedMailbox;
+use crate::server::{Process, Server};
+use crate::tables::Tables;
 use crate::world::World;
 
 /// The contents of the database.
@@ -21,7 +24,8 @@ pub(crate) struct SimulatedStore {
     keys: BTreeSet<(Username, PublicKey)>,
     pub(crate) entries: Vec<StoredEntry>,
     head: u64,
-    mailbox: SimulatedMailbox,
+    pub(crate) mailbox: SimulatedMailbox,
+    pub(crate) tables: Tables,
 }
 
 impl SimulatedStore {
@@ -44,7 +48,7 @@ impl SimulatedStore {
         self.mailbox.devices(account, wall_ms)
     }
 
-    fn answer(&mut self, request: StoreRequest) -> Option<StoreAnswer> {
+    fn answer(&mut self, by: Asking<'_>, request: StoreRequest) -> Option<StoreAnswer> {
         Some(match request {
             StoreRequest::SignUp { connection, username, password } => {
                 let taken = self.passwords.contains_key(&username);
@@ -79,7 +83,7 @@ impl SimulatedStore {
                 let result = Ok(if known { verdict } else { Verdict::Refused });
                 StoreAnswer::Checked { connection, result }
             }
-            StoreRequest::Cluster(request) => StoreAnswer::Cluster(request.unavailable()),
+            StoreRequest::Cluster(request) => StoreAnswer::Cluster(self.answer_member(by, request)),
             StoreRequest::ChangePassword(_) => return None,
             StoreRequest::Append { after, broadcasts } => {
                 StoreAnswer::Appended { result: Ok(self.append(after, broadcasts)) }
@@ -108,7 +112,7 @@ impl SimulatedStore {
         has_key || self.passwords.contains_key(username)
     }
 
-    fn append(&mut self, after: u64, broadcasts: Vec<NewBroadcast>) -> u64 {
+    pub(crate) fn append(&mut self, after: u64, broadcasts: Vec<NewBroadcast>) -> u64 {
         assert!(after <= self.head, "number {after} was published and is not committed");
         let first = self.head + 1;
         for broadcast in broadcasts {
@@ -136,19 +140,23 @@ fn refusal(request: &StoreRequest) -> Option<StoreAnswer> {
 }
 
 impl World {
-    pub(crate) fn stored(&mut self, life: u64, request: StoreRequest, fails: bool) {
-        let died = life != self.server.life;
+    pub(crate) fn stored(&mut self, at: usize, life: u64, request: StoreRequest, fails: bool) {
+        let Process { life: last, member, .. } = &self.server.processes[at];
+        let (died, is_cut_off) = (life != *last, member.is_cut_off(self.now));
         // A commit in progress when the process died may have happened or not. So may one that
         // failed: only the answer was lost.
         let happens = if fails { self.chance(30) } else { !died || self.chance(50) };
+        let (fails, happens) = (fails || is_cut_off, happens && !is_cut_off);
         let refused = refusal(&request);
-        let stored = if happens { self.server.store.answer(request) } else { None };
+        let Server { processes, store, .. } = &mut self.server;
+        let asking = (&processes[at].member.name, life, self.now.boot_ms);
+        let stored = if happens { store.answer(asking, request) } else { None };
         let answer = if fails { refused } else { stored };
         if let Some(answer) = answer.filter(|_| !died) {
             if fails {
                 self.hit(Hit::StoreFailed);
             }
-            self.hub(Input::Stored(answer));
+            self.hub(at, Input::Stored(answer));
         }
     }
 }

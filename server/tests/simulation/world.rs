@@ -5,13 +5,14 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::iter;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use letschat_core::session::{Displayed, Input as SessionInput, LinkId};
 use letschat_protocol::clock::Now;
 use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::dialogue::SessionId;
 use letschat_protocol::peer::PeerMessage;
+use letschat_server::hub::Input as HubInput;
 use letschat_server::store::StoreRequest;
 
 use crate::ages::Ages;
@@ -33,12 +34,25 @@ pub(crate) enum Plan {
     Classroom,
     /// All faults in a group, whose first owner has two devices.
     Groups,
+    /// All faults at two servers of a cluster, which are also cut off from their database, and whose rings are lost.
+    Cluster,
+}
+
+impl Plan {
+    /// Returns the number of servers.
+    pub(crate) fn servers(self) -> usize {
+        if self == Plan::Cluster { 2 } else { 1 }
+    }
 }
 
 /// A future event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    HubTick,
+    HubTick(usize),
+    /// Another server of the cluster rings.
+    Rung(usize),
+    /// All sessions are counted.
+    Look,
     PersonTick(usize),
     /// TCP and TLS are connected.
     WireUp(WireId),
@@ -64,6 +78,7 @@ pub(crate) enum Event {
         dial: u64,
     },
     Stored {
+        at: usize,
         life: u64,
         request: StoreRequest,
         fails: bool,
@@ -119,6 +134,8 @@ pub(crate) struct World {
     pub(crate) peers: PeerWires,
     pub(crate) hits: Hits,
     pub(crate) ages: Ages,
+    /// The devices that are logged in at two servers, and since when.
+    pub(crate) doubles: BTreeMap<IpAddr, u64>,
     /// The number of datagrams sent. It numbers them, which shows those that were overtaken.
     pub(crate) datagrams_sent: u64,
     /// True if the wall clock may jump. Otherwise the world is the same but for the displayed
@@ -176,6 +193,7 @@ impl World {
             peers: PeerWires::default(),
             hits: Hits::new(),
             ages: Ages::default(),
+            doubles: BTreeMap::new(),
             datagrams_sent: 0,
             wall_clock_may_jump: true,
             long_winded: random.bool(),
@@ -194,12 +212,15 @@ impl World {
         match plan {
             Plan::Classroom => world.plan_class(),
             Plan::Groups => world.plan_groups(),
-            Plan::Everything | Plan::FewPlaces | Plan::LongAfter => world.plan_lives(),
+            Plan::Everything | Plan::FewPlaces | Plan::LongAfter | Plan::Cluster => {
+                world.plan_lives();
+            }
         }
         for _ in 0..world.random.u64(1..16) {
             world.plan_chorus();
         }
         world.plan_faults();
+        world.begin_cluster();
         world
     }
 
@@ -265,7 +286,9 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::HubTick => self.hub_tick(),
+            Event::HubTick(at) => self.hub_tick(at),
+            Event::Rung(at) => self.hub(at, HubInput::Rung),
+            Event::Look => self.look(),
             Event::PersonTick(person) => self.person_tick(person),
             Event::WireUp(wire) => self.wire_up(wire),
             Event::BytesToServer(wire, bytes) => self.bytes_to_server(wire, &bytes),
@@ -275,7 +298,7 @@ impl World {
             Event::Engine { person, life, input } => self.engine_answered(person, life, *input),
             Event::Displayed { person, life, displayed } => self.displayed(person, life, displayed),
             Event::Refused { person, dial } => self.refused(person, dial),
-            Event::Stored { life, request, fails } => self.stored(life, request, fails),
+            Event::Stored { at, life, request, fails } => self.stored(at, life, request, fails),
             Event::DatagramToServer { person, session, number, message } => {
                 self.datagram_to_server(person, session, number, message);
             }

@@ -4,6 +4,7 @@
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::cluster::TestCluster;
+use letschat_tests::typist::{NO_RECEIVER, Typist};
 use serde_json::{Value, json};
 
 /// Waits until a client's list has these names. It changes with each notice of arrivals and departures.
@@ -47,6 +48,24 @@ fn people_at_two_servers_are_in_one_place() {
     alice.wait_event("request");
     alice.ok("approve", json!({"who": "carol"}));
     alice.wait_event_with("message", "text", "by the server");
+}
+
+#[test]
+fn client_meets_another_at_that_ones_server() {
+    let cluster = TestCluster::start(2);
+    let _bob = TestClient::join(&cluster.servers[1], "bob");
+    let mut carol = TestClient::join(&cluster.servers[0], "carol");
+    sees(&mut carol, &["bob", "carol"]);
+    let mut alice = Typist::joins_as_program(&cluster.servers[0], "alice", NO_RECEIVER);
+    alice.types("CONNECT bob");
+    let introduction = alice.expects("250 bob ");
+    let key = introduction.split(' ').nth(4).unwrap();
+    alice.types(&format!("MEET bob {key}"));
+    let reply = alice.expects("250 ");
+    let token = reply.split(' ').nth(1).unwrap();
+    let mut side = Typist::connect(cluster.servers[0].address);
+    side.types(&format!("JOIN {token} 127.0.0.1:9"));
+    side.expects("250 127.0.0.1:");
 }
 
 #[test]

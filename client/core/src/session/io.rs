@@ -276,8 +276,9 @@ pub enum Effect {
     DialPeer { link: LinkId, to: SocketAddr, key: PublicKey },
     /// Meet a peer that is not reached so far.
     Meet { dial: Dial, answer: MeetingAnswer },
-    /// Meet a peer that asks for it. If it proves this key, it arrives as others do.
-    Attend { key: PublicKey, token: MeetingToken },
+    /// Meet a peer that asks for it, at this server of the cluster or else at the client's own. If it proves this key,
+    /// it arrives as others do.
+    Attend { key: PublicKey, token: MeetingToken, server: Option<SocketAddr> },
     /// Send a message to a peer.
     SendPeer { link: LinkId, message: PeerMessage },
     /// Send all queued messages, then close the link. Also ends a dial that is under way.

@@ -47,12 +47,12 @@ impl Session {
 
     /// Handles a peer's wish for a meeting. The session decides what the peer may do once it has arrived.
     pub(super) fn invited(&mut self, invitation: &Invitation) {
-        let Invitation { username, key, token } = invitation;
+        let Invitation { username, key, token, server } = invitation;
         let is_welcome = self.account.opened().is_some()
             && self.quitting.is_none()
             && !self.account.is_blocked(username);
         if is_welcome {
-            self.cx.push(Effect::Attend { key: *key, token: *token });
+            self.cx.push(Effect::Attend { key: *key, token: *token, server: *server });
         }
     }
 }

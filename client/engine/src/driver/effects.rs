@@ -78,7 +78,7 @@ impl Running<'_> {
             }
             Effect::DialPeer { link, to, key } => self.dial_peer(link, to, key),
             Effect::Meet { dial, answer } => self.meet(dial, answer),
-            Effect::Attend { key, token } => self.attend(key, token),
+            Effect::Attend { key, token, server } => self.attend(key, token, server),
             Effect::SendPeer { link, message } => {
                 if let Some(peer) = self.peers.get(&link) {
                     peer.send(&message);
@@ -290,7 +290,7 @@ impl Running<'_> {
     }
 
     /// Meets a peer that has asked for it. An earlier meeting with it is over, except for its last bytes.
-    fn attend(&mut self, key: PublicKey, token: MeetingToken) {
+    fn attend(&mut self, key: PublicKey, token: MeetingToken, server: Option<SocketAddr>) {
         self.attending.retain(|(_, task)| !task.is_finished());
         let mut of_key = self.attending.iter().enumerate().filter(|(_, (one, _))| *one == key);
         if let (Some((oldest, _)), Some(_)) = (of_key.next(), of_key.next()) {
@@ -303,15 +303,19 @@ impl Running<'_> {
             return;
         }
         let (generation, tls) = (self.account_generation, account.tls.clone());
-        let queue = self.peer_queue.clone();
+        let (queue, target) = (self.peer_queue.clone(), self.target.clone());
         let task = self.executor.spawn(async move {
+            let places = match server {
+                Some(named) => place.elsewhere(named, target.addresses().await),
+                None => vec![place],
+            };
             let tell = async |stream, from, path| {
                 let arrival = Box::new(Arrival { stream, key, from, met: Some(path) });
                 // A closed queue means that the driver has ended.
                 let _ = queue.send(Occurrence::Arrived(generation, arrival)).await;
             };
             // A failed meeting is of no interest to the user.
-            let _ = meeting::attend(place, token, key, &tls, tell).await;
+            let _ = meeting::attend(&places, token, key, &tls, tell).await;
         });
         self.attending.push((key, task));
     }

@@ -30,6 +30,7 @@ use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::tls;
 use socket2::SockRef;
 
+use super::happy_eyeballs::first_success;
 use super::peer_link::{ByteStream, PeerStream, secure_as_dialler, secure_as_receiver};
 use super::server_link::{connect_bound, sharing};
 use super::socket::{Socket, Wrap};
@@ -70,6 +71,17 @@ pub(crate) struct Rendezvous {
     pub(crate) fingerprint: Fingerprint,
 }
 
+impl Rendezvous {
+    /// Returns the places of a meeting at another server of the service: the address that the server has for itself, and
+    /// those that the user has given for the service. Behind a NAT, or in a container, only one of these may be right.
+    pub(crate) fn elsewhere(self, named: SocketAddr, given: Vec<SocketAddr>) -> Vec<Rendezvous> {
+        let may_be_there = self.server.ip().is_loopback() || is_on_a_network(named.ip());
+        let named = Some(named).filter(|_| may_be_there);
+        let other = given.into_iter().filter(|one| *one != self.server && Some(*one) != named);
+        named.into_iter().chain(other).map(|server| Rendezvous { server, ..self }).collect()
+    }
+}
+
 /// One side of a meeting, once both sides have come.
 struct Meeting {
     server: TlsStream<Socket>,
@@ -107,16 +119,18 @@ pub(crate) async fn call(
     Ok((stream, LinkPath::Relay))
 }
 
-/// Meets a peer that has asked for it. Tells each link on which the peer proves this key, until the peer has picked
+/// Meets a peer that has asked for it, at the first of these places that knows the token. Tells each link on which the peer proves this key, until the peer has picked
 /// one.
 pub(crate) async fn attend(
-    place: Rendezvous,
+    places: &[Rendezvous],
     token: MeetingToken,
     key: PublicKey,
     tls: &PeerTls,
     tell: impl AsyncFn(PeerStream, SocketAddr, LinkPath),
 ) -> io::Result<()> {
-    let mut meeting = within(STEP_TIMEOUT, Meeting::join(place, token, Socket::new)).await?;
+    let joined = first_success(places, |place| Meeting::join(place, token, Socket::new));
+    let joined = async { joined.await.map_err(|_| io::ErrorKind::NotConnected.into()) };
+    let mut meeting = within(STEP_TIMEOUT, joined).await?;
     let (paths, server) = (&meeting.paths, &mut meeting.server);
     let (from, prove) = (paths.other.seen, async |stream| secure(stream, tls, key).await);
     let until = Instant::now() + DIRECT_WINDOW + LAST_FLIGHT;

@@ -42,6 +42,17 @@ pub(crate) struct Target {
     pub(crate) local_port: Option<u16>,
 }
 
+impl Target {
+    /// Returns the addresses of all servers of the service whose names can be resolved.
+    pub(crate) async fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses = Vec::new();
+        for server in self.service.servers() {
+            addresses.extend(resolve(server).await.unwrap_or_default());
+        }
+        addresses
+    }
+}
+
 /// The result of a successful dial.
 pub(crate) struct Secured {
     pub(crate) server: ServerAddress,

@@ -41,6 +41,6 @@ impl World<'_> {
 
     pub(super) fn invitation(&mut self) -> Invitation {
         let token = MeetingToken(self.choices.number().into());
-        Invitation { username: self.name(), key: key(self.choices.below(3)), token }
+        Invitation { username: self.name(), key: key(self.choices.below(3)), token, server: None }
     }
 }

@@ -1,7 +1,7 @@
 //! The messages between servers about the sessions of an account. A lost one must not matter beyond its notice.
 
 use letschat_protocol::clock::Now;
-use letschat_protocol::dialogue::{Closing, FromServer, Notice, ReplyAssembler};
+use letschat_protocol::dialogue::{FromServer, Notice, ReplyAssembler};
 use letschat_protocol::frame::{Decoder, Mode};
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::super::directory::{Entry, Location};
 use super::super::{ConnectionId, Hub};
 use super::Cluster;
-use crate::store::cluster::{ServerName, SessionId as SharedId};
+use crate::store::cluster::ServerName;
+
+/// The most messages that wait for the database. Further ones are lost.
+const MAX_MESSAGES: usize = 1_000;
 
 /// A message to another server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,10 +21,12 @@ use crate::store::cluster::{ServerName, SessionId as SharedId};
 enum Message {
     /// Pass a notice on to a device, or to whom types by hand.
     Tell { username: String, device: Option<String>, notice: String },
-    /// End the session of a device.
-    Close { username: String, device: Option<String>, why: String },
+    /// Count it as an activity of a device that somebody has asked for a chat with it.
+    Active { username: String, device: Option<String> },
     /// Tell the account's sessions of its new device list, whose last change was about this device.
     Devices { username: String, device: String, number: u64 },
+    /// End the meetings and relays of a device, or of the account.
+    EndMeetings { username: String, device: Option<String> },
     /// Tell everybody what the operator says.
     Say { text: String },
 }
@@ -43,18 +48,14 @@ impl Hub {
         self.tell(id, notice);
     }
 
-    /// Ends a session at another server, which is told why. If it is cut off, it learns of the end later.
-    pub(in crate::hub) fn close_remote(
+    /// Notes an activity of a session at another server.
+    pub(in crate::hub) fn was_active_elsewhere(
         &mut self,
         username: &Username,
         device: Option<PublicKey>,
-        number: u64,
-        why: Closing,
     ) {
         let (name, key) = (username.to_string(), device.map(|key| key.to_string()));
-        let message = Message::Close { username: name, device: key, why: why.name().to_owned() };
-        self.message_to(username, device, &message);
-        self.leave_cluster(SharedId { username: username.clone(), device, number });
+        self.message_to(username, device, &Message::Active { username: name, device: key });
     }
 
     /// Tells the other servers of a changed device list.
@@ -66,6 +67,16 @@ impl Hub {
     ) {
         let (username, device) = (username.to_string(), device.to_string());
         self.message_to_all(&Message::Devices { username, device, number });
+    }
+
+    /// Lets the other servers end the meetings and relays of a device, or of an account.
+    pub(in crate::hub) fn end_meetings_elsewhere(
+        &mut self,
+        username: &Username,
+        device: Option<PublicKey>,
+    ) {
+        let (username, device) = (username.to_string(), device.map(|key| key.to_string()));
+        self.message_to_all(&Message::EndMeetings { username, device });
     }
 
     /// Lets the other servers tell everybody what the operator says.
@@ -99,15 +110,21 @@ impl Hub {
                     self.tell(id, &notice);
                 }
             }
-            Message::Close { username, device, why } => {
-                let why = Closing::ALL.iter().find(|one| one.name() == why);
-                if let (Some(id), Some(why)) = (self.named(&username, device.as_deref()), why) {
-                    self.close(now, id, *why);
+            Message::Active { username, device } => {
+                if let Some(id) = self.named(&username, device.as_deref()) {
+                    self.was_active(id, now);
+                    self.reschedule(id);
                 }
             }
             Message::Devices { username, device, number } => {
                 if let (Ok(username), Ok(device)) = (username.parse(), device.parse()) {
                     self.tell_sessions_of_list(&username, &device, number, None);
+                }
+            }
+            Message::EndMeetings { username, device } => {
+                let device = device.as_deref().map(str::parse).transpose();
+                if let (Ok(username), Ok(device)) = (username.parse(), device) {
+                    self.end_meetings_here(now, &username, device);
                 }
             }
             Message::Say { text } => {
@@ -125,7 +142,9 @@ impl Hub {
 impl Cluster {
     fn send(&mut self, server: ServerName, message: &Message) {
         // The texts of messages are strings, which JSON can express.
-        if let Ok(text) = serde_json::to_string(message) {
+        if let Ok(text) = serde_json::to_string(message)
+            && self.telling.waiting.len() < MAX_MESSAGES
+        {
             self.telling.waiting.push((server, text));
         }
     }

@@ -164,8 +164,9 @@ impl Hub {
             let outcome = match *placement {
                 Placement::Stored { number } => {
                     self.mailbox.last = self.mailbox.last.max(number);
-                    self.cluster.iter_mut().for_each(|cluster| cluster.note_delivery(number));
-                    match self.push(now, new, header, number) {
+                    let cluster = self.cluster.as_mut();
+                    let is_next = cluster.is_none_or(|cluster| cluster.note_delivery(number));
+                    match self.push(now, new, header, number, is_next) {
                         true => Outcome::Pushed,
                         false => {
                             // The device may be at another server.

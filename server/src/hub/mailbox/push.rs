@@ -96,14 +96,15 @@ impl MailLink {
 }
 
 impl Hub {
-    /// Pushes a committed delivery to its device. Returns false if the device is not here or the
-    /// delivery waits its turn.
+    /// Pushes a committed delivery to its device. Returns false if the device is not here, or the
+    /// delivery waits its turn, as it does unless it is the next one of all servers.
     pub(super) fn push(
         &mut self,
         now: Now,
         new: &NewEnvelope,
         header: &Header,
         number: u64,
+        is_next: bool,
     ) -> bool {
         let Some(id) = self.connection_of(&header.recipient, &header.device) else {
             return false;
@@ -111,7 +112,7 @@ impl Hub {
         let Some(link) = self.mail_link(id) else {
             return false;
         };
-        let is_next = !link.reading && link.next_bytes.is_none();
+        let is_next = is_next && !link.reading && link.next_bytes.is_none();
         if is_next && self.send_mail(id, vec![new.mail_for(header, number)]).is_none() {
             return true;
         }

@@ -1,102 +1,55 @@
 //! Two servers of a cluster, with a model of what they share in the database.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use letschat_protocol::code::Code;
-use letschat_protocol::identity::PublicKey;
-use letschat_protocol::username::Username;
+use letschat_protocol::dialogue::MeetingToken;
 
+use super::tables::Tables;
 use super::*;
 use crate::store::cluster::{
-    ClusterAnswer, ClusterRequest, Entered, Entrance, Known, News, ServerName, SessionId,
-    SharedPlace, SharedSession,
+    ClusterAnswer, ClusterRequest, Entrance, MAX_SILENT_MS, News, ServerName,
 };
-
-type Device = (Username, Option<PublicKey>);
 
 /// The tables that servers share.
 #[derive(Default)]
-struct Tables {
-    changes: u64,
-    sessions: BTreeMap<Device, SharedSession>,
+struct Database {
+    now_ms: u64,
+    tables: Tables,
     broadcasts: Vec<StoredEntry>,
-    messages: Vec<(ServerName, String)>,
-    /// The servers that have not asked for long.
-    gone: Vec<ServerName>,
 }
 
-impl Tables {
+/// The run of each server.
+const RUN: u64 = 1;
+
+impl Database {
     fn answer(&mut self, server: &ServerName, request: ClusterRequest) -> ClusterAnswer {
+        let Database { now_ms, tables, broadcasts: all } = self;
         match request {
             ClusterRequest::Enter { connection, entrance } => {
-                let result = Ok(self.enter(server, &entrance));
+                let result = tables.enter(server, RUN, *now_ms, &entrance).ok_or(Unavailable);
                 ClusterAnswer::Entered { connection, entrance, result }
             }
-            ClusterRequest::Leave { sessions } => {
-                for SessionId { username, device, number } in sessions {
-                    let session = self.sessions.get_mut(&(username, device)).unwrap();
-                    if session.id.number == number {
-                        self.changes += 1;
-                        session.id.number = self.changes;
-                        session.place = None;
-                    }
-                }
+            ClusterRequest::Leave { endings } => {
+                tables.leave(endings);
                 ClusterAnswer::Left { result: Ok(()) }
             }
             ClusterRequest::Ask { known } => {
-                ClusterAnswer::News { result: Ok(Box::new(self.news(server, known))) }
+                let news = tables.ask(server, RUN, *now_ms, &known).unwrap();
+                let broadcasts = all[known.broadcasts as usize..].to_vec();
+                ClusterAnswer::News { result: Ok(Box::new(News { broadcasts, ..news })) }
             }
             ClusterRequest::Tell { messages } => {
-                self.messages.extend(messages);
+                tables.tell(messages);
                 ClusterAnswer::Told { result: Ok(()) }
             }
             ClusterRequest::Append { after, broadcasts } => {
                 for broadcast in broadcasts {
-                    let number = self.broadcasts.len() as u64 + 1;
-                    self.broadcasts.push(broadcast.numbered(number));
+                    let number = all.len() as u64 + 1;
+                    all.push(broadcast.numbered(number));
                 }
-                ClusterAnswer::Appended { result: Ok(self.broadcasts[after as usize..].to_vec()) }
+                ClusterAnswer::Appended { result: Ok(all[after as usize..].to_vec()) }
             }
-        }
-    }
-
-    fn enter(&mut self, server: &ServerName, entrance: &Entrance) -> Entered {
-        let Entrance { username, device, address, port, is_listed, .. } = entrance.clone();
-        let key = (username.clone(), device);
-        let is_there = |session: &&SharedSession| {
-            session.place.as_ref().is_some_and(|at| !self.gone.contains(&at.server))
-        };
-        let same = self.sessions.get(&key).iter().copied().filter(is_there).count();
-        if same > 0 && device.is_none() && !entrance.take {
-            return Entered::NeedsTake;
-        }
-        if self.sessions.values().filter(is_there).count() - same >= entrance.places {
-            return Entered::Full;
-        }
-        self.changes += 1;
-        let number = self.changes;
-        let (server, since_ms) = (server.clone(), entrance.now_ms);
-        let place = Some(SharedPlace { server, address, port, is_listed, since_ms });
-        let id = SessionId { username, device, number };
-        self.sessions.insert(key, SharedSession { id, place });
-        Entered::Here { number }
-    }
-
-    fn news(&mut self, server: &ServerName, known: Known) -> News {
-        let mut sessions: Vec<SharedSession> = self.sessions.values().cloned().collect();
-        sessions.retain(|session| session.id.number > known.sessions);
-        sessions.sort_by_key(|session| session.id.number);
-        let all = ["a", "b"].map(name).into_iter();
-        let servers = all.filter(|other| other != server && !self.gone.contains(other)).collect();
-        let (own, rest): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.messages).into_iter().partition(|(to, _)| to == server);
-        self.messages = rest;
-        News {
-            servers,
-            sessions,
-            broadcasts: self.broadcasts[known.broadcasts as usize..].to_vec(),
-            messages: own.into_iter().map(|(_, text)| text).collect(),
-            ..News::default()
         }
     }
 }
@@ -108,7 +61,7 @@ fn name(text: &str) -> ServerName {
 /// Two servers whose requests are answered at once.
 struct Servers {
     hubs: [TestHub; 2],
-    tables: Tables,
+    database: Database,
     /// The effects since the last look, of each server.
     seen: [Vec<Effect>; 2],
     /// True while the database answers nobody.
@@ -129,12 +82,9 @@ impl Servers {
             server.hub = hub.in_cluster(name(own));
             server
         });
-        let mut servers = Servers {
-            hubs,
-            tables: Tables::default(),
-            seen: [Vec::new(), Vec::new()],
-            is_cut: false,
-        };
+        let mut database = Database::default();
+        NAMES.iter().for_each(|own| database.tables.begin(&name(own), RUN, 0));
+        let mut servers = Servers { hubs, database, seen: [Vec::new(), Vec::new()], is_cut: false };
         (0..2).for_each(|at| servers.put(at, Input::Tick));
         servers
     }
@@ -150,7 +100,7 @@ impl Servers {
                     Effect::Store(StoreRequest::Cluster(request)) => {
                         let answer = match self.is_cut {
                             true => request.unavailable(),
-                            false => self.tables.answer(&name(NAMES[at]), request.clone()),
+                            false => self.database.answer(&name(NAMES[at]), request.clone()),
                         };
                         inputs.push_back((at, Input::Stored(StoreAnswer::Cluster(answer))));
                     }
@@ -214,11 +164,11 @@ fn everybody_is_listed_until_their_server_is_gone() {
     let bob = servers.member(1, "bob");
     assert_eq!(servers.listed(0, alice), ["alice", "bob"]);
     assert_eq!(servers.listed(1, bob), ["alice", "bob"]);
-    servers.tables.gone.push(name("b"));
-    servers.ask();
+    servers.database.now_ms += MAX_SILENT_MS;
+    servers.put(0, Input::Rung);
     assert_eq!(servers.listed(0, alice), ["alice"]);
-    servers.tables.gone.clear();
-    servers.ask();
+    servers.put(1, Input::Rung);
+    servers.put(0, Input::Rung);
     assert_eq!(servers.listed(0, alice), ["alice", "bob"]);
     servers.put(1, Input::Gone { connection: bob, why: LinkEnd::Ended });
     assert_eq!(servers.listed(0, alice), ["alice"]);
@@ -234,8 +184,10 @@ fn device_that_logs_in_elsewhere_is_logged_out_here() {
     let mut servers = Servers::new();
     let first = servers.member(0, "alice");
     servers.look(0);
-    servers.tables.enter(
+    servers.database.tables.enter(
         &name("b"),
+        RUN,
+        0,
         &Entrance {
             username: "alice".parse().unwrap(),
             device: Some(Identity::from_seed(&[5; 32]).public_key()),
@@ -247,6 +199,8 @@ fn device_that_logs_in_elsewhere_is_logged_out_here() {
             now_ms: 0,
         },
     );
+    let (username, device) = ("alice".parse().unwrap(), Identity::from_seed(&[5; 32]).public_key());
+    assert!(servers.database.tables.is_at(&name("b"), &username, device));
     assert!(!closes(&servers.look(0), first));
     servers.ask();
     assert!(closes(&servers.look(0), first));
@@ -261,7 +215,7 @@ fn login_whose_answer_was_lost_keeps_no_place() {
     let (username, address) = ("alice".parse().unwrap(), "10.0.0.2".parse().unwrap());
     let (port, is_listed, take, places, now_ms) = (None, true, false, 50, 0);
     let lost = Entrance { username, device, address, port, is_listed, take, places, now_ms };
-    servers.tables.enter(&name("a"), &lost);
+    servers.database.tables.enter(&name("a"), RUN, 0, &lost);
     servers.ask();
     assert!(closes(&servers.look(0), alice));
     servers.ask();
@@ -310,7 +264,20 @@ fn introduction_reaches_the_other_server() {
     let mut servers = Servers::new();
     let alice = servers.member(0, "alice");
     let bob = servers.member(1, "bob");
-    servers.look(1);
+    let idle_ms = |servers: &mut Servers| {
+        servers.put(1, Input::Operator(Operator::List { after: None }));
+        let answers = servers.look(1).into_iter().filter_map(|effect| match effect {
+            Effect::Answer(OperatorAnswer::Sessions(page)) => Some(page.sessions),
+            _ => None,
+        });
+        let here = answers.flatten().find_map(|session| match session.at {
+            SessionPlace::Here { idle_ms, .. } => Some(idle_ms),
+            SessionPlace::Elsewhere(_) => None,
+        });
+        here.unwrap()
+    };
+    servers.hubs[1].now.boot_ms += 1_000;
+    assert_eq!(idle_ms(&mut servers), 1_000);
     let effects = servers.say(0, alice, &Request::Connect { who: "bob".into() });
     assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
     let told = notices(&servers.look(1), bob);
@@ -318,6 +285,42 @@ fn introduction_reaches_the_other_server() {
         matches!(&told[..], [Notice::Introduction(who)] if who.username.as_str() == "alice"),
         "{told:?}"
     );
+    assert_eq!(idle_ms(&mut servers), 0);
+}
+
+#[test]
+fn invitation_to_a_meeting_names_the_inviting_server() {
+    let mut servers = Servers::new();
+    let alice = servers.member(0, "alice");
+    let bob = servers.member(1, "bob");
+    servers.look(1);
+    let key = Identity::from_seed(&[3; 32]).public_key();
+    let effects = servers.say(0, alice, &Request::Meet { name: "bob".into(), key });
+    let reply = &replies(&effects, alice)[0];
+    assert_eq!(reply.code, Code::Ok, "{reply:?}");
+    let token: MeetingToken = reply.field(0).unwrap();
+    let invitation = match notices(&servers.look(1), bob).remove(0) {
+        Notice::Meeting(invitation) => invitation,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(invitation.username.as_str(), "alice");
+    assert_eq!(invitation.server, Some("10.0.0.100:4400".parse().unwrap()));
+    // Both come to that server.
+    let mut join = |token| {
+        let connection = servers.hubs[0].arrive("10.0.0.1");
+        servers.hubs[0].secure(connection);
+        let local = "10.0.0.1:50000".parse().unwrap();
+        (connection, servers.say(0, connection, &Request::Join { token, local }))
+    };
+    let (first, _) = join(token);
+    let (second, effects) = join(invitation.token);
+    for side in [first, second] {
+        assert_eq!(replies(&effects, side)[0].code, Code::Ok, "{effects:?}");
+    }
+    // A kick at the other server ends it.
+    servers.put(1, Input::Operator(Operator::Kick("bob".parse().unwrap())));
+    let ended = servers.look(0);
+    assert!([first, second].iter().all(|side| closes(&ended, *side)), "{ended:?}");
 }
 
 #[test]

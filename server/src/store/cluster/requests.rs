@@ -1,6 +1,6 @@
 //! The hub's requests to the part of a database that servers share, and the answers.
 
-use super::{Cluster, Entered, Entrance, Known, News, ServerName, SessionId};
+use super::{Cluster, Ending, Entered, Entrance, Known, News, ServerName};
 use crate::hub::ConnectionId;
 use crate::store::{NewBroadcast, StoreError, StoredEntry, Unavailable};
 
@@ -10,8 +10,8 @@ use crate::store::{NewBroadcast, StoreError, StoredEntry, Unavailable};
 pub enum ClusterRequest {
     /// Log a device in. Its credentials are right.
     Enter { connection: ConnectionId, entrance: Box<Entrance> },
-    /// Note that sessions have ended. The hub sends only one such request at a time.
-    Leave { sessions: Vec<SessionId> },
+    /// End sessions. The hub sends only one such request at a time.
+    Leave { endings: Vec<Ending> },
     /// Ask for what is new. The hub sends only one such request at a time.
     Ask { known: Known },
     /// Leave messages for other servers. The hub sends only one such request at a time.
@@ -53,8 +53,8 @@ impl ClusterRequest {
                 let result = Ok(cluster.enter(&entrance)?);
                 ClusterAnswer::Entered { connection, entrance, result }
             }
-            ClusterRequest::Leave { sessions } => {
-                ClusterAnswer::Left { result: Ok(cluster.leave(&sessions)?) }
+            ClusterRequest::Leave { endings } => {
+                ClusterAnswer::Left { result: Ok(cluster.leave(&endings)?) }
             }
             ClusterRequest::Ask { known } => {
                 ClusterAnswer::News { result: Ok(Box::new(cluster.ask(&known)?)) }

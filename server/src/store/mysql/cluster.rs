@@ -3,11 +3,13 @@
 //! Each change of sessions holds the row of the counter until the commit, so that numbers rise in the order of the
 //! commits. The same holds for broadcasts and deliveries with their counters. Times are the database's.
 
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ::mysql::prelude::Queryable as _;
-use ::mysql::{Conn, Row};
+use ::mysql::{Conn, Row, Value};
+use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
@@ -15,8 +17,8 @@ use super::failure::{Failure, column};
 use super::mailbox::{list, values};
 use super::{Mysql, insert, next_numbers, stored_entry};
 use crate::store::cluster::{
-    Cluster, ENDED_KEPT_MS, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News, ServerName,
-    SessionId, SharedPlace, SharedSession,
+    Cluster, ENDED_KEPT_MS, Ending, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News,
+    ServerName, SessionId, SharedPlace, SharedSession,
 };
 use crate::store::{NewBroadcast, StoreError, StoredEntry, time_from_column};
 
@@ -124,16 +126,22 @@ impl Cluster for Mysql {
         })
     }
 
-    fn leave(&mut self, sessions: &[SessionId]) -> Result<(), StoreError> {
+    fn leave(&mut self, endings: &[Ending]) -> Result<(), StoreError> {
         self.session.transact(|conn| {
             let number = lock_counter(conn)? + 1;
-            for SessionId { username, device, number: last } in sessions {
+            for Ending { session: SessionId { username, device, number: last }, why } in endings {
                 conn.exec_drop(
                     format!(
-                        "UPDATE sessions SET server = NULL, number = ?, changed_ms = {NOW_MS}
+                        "UPDATE sessions SET server = NULL, number = ?, why = ?, changed_ms = {NOW_MS}
                          WHERE username = ? AND device = ? AND number = ?"
                     ),
-                    (number, username.as_str(), device_column(device.as_ref()), last),
+                    (
+                        number,
+                        why.map(Closing::name),
+                        username.as_str(),
+                        device_column(device.as_ref()),
+                        last,
+                    ),
                 )?;
             }
             forget_old(conn)?;
@@ -170,7 +178,7 @@ impl Cluster for Mysql {
             if heads.deliveries > known.deliveries {
                 news.mail = mail(conn, &name, known.deliveries)?;
             }
-            news.messages = messages(conn, &name)?;
+            (news.messages, news.last_message) = messages(conn, &name, known.messages)?;
             Ok(news)
         })
     }
@@ -194,11 +202,12 @@ impl Cluster for Mysql {
         after: u64,
         broadcasts: &[NewBroadcast],
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let mut numbers = 0..0;
+        let (mut numbers, mut dated) = (0..0, Vec::new());
         let committed = self.session.transact(|conn| {
             let head = lock_log(conn)?;
             numbers = next_numbers(head, after, broadcasts.len())?;
-            for (number, broadcast) in numbers.clone().zip(broadcasts) {
+            dated = dated_after_others(conn, broadcasts)?;
+            for (number, broadcast) in numbers.clone().zip(&dated) {
                 insert(conn, number, broadcast)?;
             }
             conn.exec_drop("UPDATE log SET head = ?", (numbers.end - 1,))?;
@@ -209,7 +218,7 @@ impl Cluster for Mysql {
         }
         // The commit may have succeeded although its answer was lost. The row of the counter is free once it has ended
         // in one way or the other.
-        let Some(first) = broadcasts.first() else { return committed };
+        let Some(first) = dated.first() else { return committed };
         let found = self.session.transact(|conn| {
             lock_log(conn)?;
             let select =
@@ -243,7 +252,7 @@ impl Cluster for Mysql {
 }
 
 impl Known {
-    /// Returns the highest numbers of the database.
+    /// Returns the highest numbers of the database, but for messages, which each server counts for itself.
     fn now(conn: &mut Conn) -> Result<Known, Failure> {
         let row: Option<Row> = conn.query_first(
             "SELECT coalesce((SELECT head FROM cluster), 0) AS sessions,
@@ -255,6 +264,7 @@ impl Known {
             sessions: column(&row, "sessions")?,
             broadcasts: column(&row, "broadcasts")?,
             deliveries: column(&row, "deliveries")?,
+            ..Known::default()
         })
     }
 }
@@ -334,6 +344,30 @@ fn entries_after(conn: &mut Conn, after: u64, most: usize) -> Result<Vec<StoredE
     rows.iter().map(stored_entry).collect()
 }
 
+/// Returns the broadcasts with times after their senders' last ones: somebody may have sent one at another server, whose
+/// clock is another.
+fn dated_after_others(
+    conn: &mut Conn,
+    broadcasts: &[NewBroadcast],
+) -> Result<Vec<NewBroadcast>, Failure> {
+    let senders: Vec<Value> = broadcasts.iter().map(|one| one.sender.as_str().into()).collect();
+    let select = format!(
+        "SELECT sender, max(time_ms) AS last_ms FROM broadcasts WHERE sender IN {} GROUP BY sender",
+        list(senders.len())
+    );
+    let mut last: HashMap<String, u64> = HashMap::new();
+    for row in conn.exec::<Row, _, _>(select, senders)? {
+        last.insert(column(&row, "sender")?, time_from_column(column(&row, "last_ms")?));
+    }
+    let dated = broadcasts.iter().cloned().map(|mut broadcast| {
+        let last_ms = last.entry(broadcast.sender.to_string()).or_default();
+        broadcast.time_ms = broadcast.time_ms.max(*last_ms + 1);
+        *last_ms = broadcast.time_ms;
+        broadcast
+    });
+    Ok(dated.collect())
+}
+
 /// Returns the devices at this server that have mail after this number.
 fn mail(
     conn: &mut Conn,
@@ -354,18 +388,26 @@ fn mail(
     rows.iter().map(device).collect()
 }
 
-/// Takes the messages for this server.
-fn messages(conn: &mut Conn, name: &ServerName) -> Result<Vec<String>, Failure> {
+/// Returns the messages for a server after this number, and the number of the last one. Those that it has got before
+/// are deleted.
+fn messages(conn: &mut Conn, name: &ServerName, known: u64) -> Result<(Vec<String>, u64), Failure> {
     let select =
         "SELECT number, text FROM server_messages WHERE server = ? ORDER BY number LIMIT ?";
     let rows: Vec<Row> = conn.exec(select, (name.as_str(), MAX_NEWS))?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    let (mut new, mut old, mut last) = (Vec::new(), Vec::new(), known);
+    for row in &rows {
+        let number: u64 = column(row, "number")?;
+        last = last.max(number);
+        match number > known {
+            true => new.push(column(row, "text")?),
+            false => old.push(number),
+        }
     }
-    let numbers = rows.iter().map(|row| column(row, "number")).collect::<Result<Vec<u64>, _>>()?;
-    let delete = format!("DELETE FROM server_messages WHERE number IN {}", list(numbers.len()));
-    conn.exec_drop(delete, values(&numbers))?;
-    Ok(rows.iter().map(|row| column(row, "text")).collect::<Result<_, _>>()?)
+    if !old.is_empty() {
+        let delete = format!("DELETE FROM server_messages WHERE number IN {}", list(old.len()));
+        conn.exec_drop(delete, values(&old))?;
+    }
+    Ok((new, last))
 }
 
 /// Ends all sessions of a server by a change with this number.
@@ -414,7 +456,9 @@ fn shared_session(row: &Row) -> Result<SharedSession, Failure> {
             since_ms: time_from_column(column(row, "since_ms")?),
         }),
     };
-    Ok(SharedSession { id, place })
+    let why: Option<String> = column(row, "why")?;
+    let why = why.and_then(|why| Closing::ALL.iter().copied().find(|one| one.name() == why));
+    Ok(SharedSession { id, place, why })
 }
 
 fn server_of(text: &str) -> Result<ServerName, Failure> {

@@ -128,6 +128,7 @@ const CLUSTER: &[&str] = &[
         is_listed  BOOLEAN      NOT NULL,
         since_ms   BIGINT       NOT NULL,
         changed_ms BIGINT       NOT NULL,
+        why        VARCHAR(16)  CHARACTER SET ascii COLLATE ascii_bin,
         PRIMARY KEY (username, device),
         KEY by_number (number),
         KEY by_server (server, changed_ms)

@@ -101,7 +101,8 @@ fn lost_server_answers_who_waits_for_a_token() {
 
 #[test]
 fn invitation_of_somebody_blocked_is_ignored() {
-    let invitation = |seed| Invitation { username: name("bob"), key: key(seed), token: TOKEN };
+    let invitation =
+        |seed| Invitation { username: name("bob"), key: key(seed), token: TOKEN, server: None };
     let attends = |effects: &[Effect]| {
         effects.iter().any(|effect| matches!(effect, Effect::Attend { token: TOKEN, .. }))
     };

@@ -1,0 +1,135 @@
+//! A model of the tables that the servers of a cluster share.
+
+use std::collections::BTreeMap;
+
+use letschat_protocol::identity::PublicKey;
+use letschat_protocol::username::Username;
+use letschat_server::store::cluster::{
+    ENDED_KEPT_MS, Ending, Entered, Entrance, Known, MAX_SILENT_MS, News, ServerName, SessionId,
+    SharedPlace, SharedSession,
+};
+
+/// A device of an account, or the sessions that are typed by hand.
+type Device = (Username, Option<PublicKey>);
+
+/// The sessions, the servers and the messages between them.
+#[derive(Default)]
+pub(crate) struct Tables {
+    changes: u64,
+    sessions: BTreeMap<Device, SharedSession>,
+    /// The last run of each server, and the time of its last question.
+    servers: BTreeMap<ServerName, (u64, u64)>,
+    /// The messages between servers, each with its number.
+    messages: Vec<(u64, ServerName, String)>,
+    last_message: u64,
+}
+
+impl Tables {
+    /// Notes that a server has started.
+    pub(crate) fn begin(&mut self, server: &ServerName, run: u64, now_ms: u64) {
+        self.changes += 1;
+        self.servers.insert(server.clone(), (run, now_ms));
+        self.messages.retain(|(_, to, _)| to != server);
+        for session in self.sessions.values_mut() {
+            session.place.take_if(|place| place.server == *server).map(|_| {
+                session.id.number = self.changes;
+            });
+        }
+    }
+
+    /// Logs a device in at a server. Returns `None` if the server has started again since.
+    pub(crate) fn enter(
+        &mut self,
+        server: &ServerName,
+        run: u64,
+        now_ms: u64,
+        entrance: &Entrance,
+    ) -> Option<Entered> {
+        self.servers.get(server).filter(|(last, _)| *last == run)?;
+        let Entrance { username, device, address, port, is_listed, .. } = entrance.clone();
+        let key = (username.clone(), device);
+        let is_there = |session: &&SharedSession| {
+            session.place.as_ref().is_some_and(|at| self.is_there(&at.server, now_ms))
+        };
+        let same = self.sessions.get(&key).into_iter().filter(is_there).count();
+        if same > 0 && device.is_none() && !entrance.take {
+            return Some(Entered::NeedsTake);
+        }
+        if self.sessions.values().filter(is_there).count() - same >= entrance.places {
+            return Some(Entered::Full);
+        }
+        self.changes += 1;
+        let number = self.changes;
+        let (server, since_ms) = (server.clone(), entrance.now_ms);
+        let place = Some(SharedPlace { server, address, port, is_listed, since_ms });
+        let id = SessionId { username, device, number };
+        self.sessions.insert(key, SharedSession { id, place, why: None });
+        Some(Entered::Here { number })
+    }
+
+    /// Notes that sessions have ended.
+    pub(crate) fn leave(&mut self, endings: Vec<Ending>) {
+        self.changes += 1;
+        for Ending { session: SessionId { username, device, number }, why } in endings {
+            if let Some(session) = self.sessions.get_mut(&(username, device))
+                && session.id.number == number
+            {
+                session.id.number = self.changes;
+                (session.place, session.why) = (None, why);
+            }
+        }
+    }
+
+    /// Returns the news, without broadcasts and mail. Returns `None` if the server has
+    /// started again since.
+    pub(crate) fn ask(
+        &mut self,
+        server: &ServerName,
+        run: u64,
+        now_ms: u64,
+        known: &Known,
+    ) -> Option<News> {
+        let (last_run, seen_ms) = self.servers.get_mut(server)?;
+        if *last_run != run {
+            return None;
+        }
+        let silent_ms = now_ms - std::mem::replace(seen_ms, now_ms);
+        let has_all_sessions = silent_ms > ENDED_KEPT_MS / 2;
+        let known_sessions = if has_all_sessions { 0 } else { known.sessions };
+        let mut sessions: Vec<SharedSession> = self.sessions.values().cloned().collect();
+        sessions.retain(|session| session.id.number > known_sessions);
+        sessions.sort_by_key(|session| session.id.number);
+        let others = self.servers.keys().filter(|other| *other != server);
+        let servers = others.filter(|other| self.is_there(other, now_ms)).cloned().collect();
+        self.messages.retain(|(number, to, _)| to != server || *number > known.messages);
+        let own = self.messages.iter().filter(|(_, to, _)| to == server);
+        let last_message = own.clone().last().map_or(known.messages, |(number, ..)| *number);
+        let messages = own.map(|(.., text)| text.clone()).collect();
+        let news = News { servers, sessions, has_all_sessions, messages, ..News::default() };
+        Some(News { last_message, ..news })
+    }
+
+    /// Leaves messages for servers.
+    pub(crate) fn tell(&mut self, messages: Vec<(ServerName, String)>) {
+        for (to, text) in messages {
+            self.last_message += 1;
+            self.messages.push((self.last_message, to, text));
+        }
+    }
+
+    /// Returns true if a device is logged in at a server.
+    pub(crate) fn is_at(
+        &self,
+        server: &ServerName,
+        username: &Username,
+        device: PublicKey,
+    ) -> bool {
+        let session = self.sessions.get(&(username.clone(), Some(device)));
+        let place = session.and_then(|session| session.place.as_ref());
+        place.is_some_and(|place| place.server == *server)
+    }
+
+    fn is_there(&self, server: &ServerName, now_ms: u64) -> bool {
+        self.servers.get(server).is_some_and(|(_, seen_ms)| now_ms - seen_ms < MAX_SILENT_MS)
+    }
+}
