@@ -1,15 +1,18 @@
 //! Several servers as one service: their database, their bell and their common key.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use letschat_server::store::mysql::location::MysqlLocation;
 use tempfile::TempDir;
 
 use crate::mysql_server::MysqlServer;
 use crate::ports::free_port;
+use crate::relay::Relay;
 use crate::server::TestServer;
 
 /// The files of a server's key, which the operator copies to the others.
@@ -32,9 +35,9 @@ impl Bell {
         Bell { port, process: launch(port) }
     }
 
-    /// Returns its location for servers.
-    pub fn location(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+    /// Returns its address.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Kills it.
@@ -80,6 +83,16 @@ pub struct TestCluster {
     pub bell: Bell,
     /// The servers, called a, b, c and so on.
     pub servers: Vec<TestServer>,
+    /// The way of each server to the others.
+    pub wires: Vec<Wires>,
+}
+
+/// A server's own way to the database and to the bell.
+pub struct Wires {
+    /// To the database.
+    pub database: Relay,
+    /// To the bell.
+    pub bell: Relay,
 }
 
 impl TestCluster {
@@ -99,18 +112,39 @@ impl TestCluster {
         flags: &[&str],
     ) -> TestCluster {
         let bell = Bell::start();
-        let (store, place) = (format!("{}", mysql.location(database)), bell.location());
-        let mut servers: Vec<TestServer> = Vec::new();
+        let (mut servers, mut wires): (Vec<TestServer>, Vec<Wires>) = (Vec::new(), Vec::new());
         for letter in (b'a'..).take(count.into()) {
             let data = tempfile::tempdir().unwrap();
             if let Some(first) = servers.first() {
                 copy_key(&first.data, &data);
             }
             let name = char::from(letter).to_string();
-            let own = ["--store", &store, "--cluster", &place, "--name", &name];
-            servers.push(TestServer::start_in(data, &[&own[..], flags].concat()));
+            let own = Wires::to(mysql.address, bell.address());
+            let place = own.database.address;
+            let (host, port) = (place.ip().to_string(), place.port());
+            let store = MysqlLocation { host, port, ..mysql.location(database) }.to_string();
+            let cluster = format!("redis://{}", own.bell.address);
+            let flags = [&["--store", &store, "--cluster", &cluster, "--name", &name], flags];
+            servers.push(TestServer::start_in(data, &flags.concat()));
+            wires.push(own);
         }
-        TestCluster { bell, servers }
+        TestCluster { bell, servers, wires }
+    }
+
+    /// Returns the addresses of all servers for a client, that of this one first.
+    pub fn location(&self, first: usize) -> String {
+        let count = self.servers.len();
+        let servers = (0..count).map(|step| self.servers[(first + step) % count].location());
+        servers.collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Wires {
+    fn to(database: SocketAddr, bell: SocketAddr) -> Wires {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let [database, bell] =
+            [database, bell].map(|to| Relay::start(SocketAddr::new(here, 0), to, here));
+        Wires { database, bell }
     }
 }
 

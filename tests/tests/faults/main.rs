@@ -17,6 +17,8 @@
 //! * `floods` – endless lines, sign-ups and wrong passwords
 //! * `login_timing` – the time of refused logins for known and unknown names
 //! * `forged` – forged and replayed datagrams
+//! * `clusters` – three servers as one service: killed, and cut off from the database or the bell
+//! * [`crowd`] – users who broadcast and chat meanwhile
 //! * [`honest`] – honest users during a fault
 //! * [`members`] – accounts made in advance, and lightweight clients for them
 
@@ -24,6 +26,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod clocks;
+mod clusters;
+mod crowd;
 mod cut_chats;
 mod databases;
 mod descriptors;
