@@ -16,7 +16,7 @@ ifneq ($(filter /%,$(shell $(CXX) -print-file-name=libstdc++.a 2>/dev/null)),)
 export CXXSTDLIB := static:-bundle=stdc++
 endif
 
-.PHONY: help build chat gtk stop run demo demo-local test lint bench bench-quick bench-build fuzz chaos install install-gtk gtk-tools check-tools clean
+.PHONY: help build chat gtk stop run demo demo-local demo-cluster test lint bench bench-quick bench-build fuzz chaos install install-gtk gtk-tools check-tools clean
 
 help: ## Show this help.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ demo: ## Play the demo with three clients and a server, in containers; see READM
 
 demo-local: build ## The same without Docker: with processes and SQLite.
 	@scripts/demo.sh local "$(binaries)"
+
+demo-cluster: ## Play the demo of three servers, of which one is killed, in containers.
+	@scripts/demo.sh cluster
 
 test: check-tools ## Run every test, and the demo.
 	@# Before the tests, whose time is limited: the first of them would build the programs.

@@ -4,8 +4,9 @@
 #
 #   demo.sh local FOLDER   on this machine, with SQLite and the two programs in FOLDER
 #   demo.sh containers     in the containers of docker-compose.yml, whose images it builds first
+#   demo.sh cluster        the story of three servers, of which one is killed, in containers
 #
-# scripts/demo/local.sh and scripts/demo/containers.sh contain the differences. Every line of every program comes
+# scripts/demo/local.sh, containers.sh and cluster.sh contain the differences. Every line of every program comes
 # through one pipe. lua/demo.lua lists the lines that this script acts on.
 #
 # DEMO_LUA replaces the folder lua in the local demo, and DEMO_SECONDS the time limit. DEMO_COLOR=always asks
@@ -25,8 +26,8 @@ declare -A doing=([demo]='')
 cues=("sets up a server" "lets alice in")
 
 main() {
-    if [ ! -f "scripts/demo/${1:-}.sh" ]; then
-        echo "usage: demo.sh local FOLDER | containers" >&2
+    if [[ ! " local containers cluster " == *" ${1:-} "* ]]; then
+        echo "usage: demo.sh local FOLDER | containers | cluster" >&2
         exit 2
     fi
     work=$(mktemp -d)
@@ -66,6 +67,10 @@ take_cues() {
         "stops the server")
             doing[server]=''
             kill -TERM "${running[server]}"
+            ;;
+        "kills "*)
+            kill_server "${doing[demo]#kills }"
+            went_well demo
             ;;
         "lets "*" in")
             name=${doing[demo]#lets } name=${name% in}

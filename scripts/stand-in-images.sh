@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the three public images of the demo on this machine, if no image registry can be reached. They have the
+# Builds the four public images of the demo on this machine, if no image registry can be reached. They have the
 # same distributions and versions, so that the same Dockerfile and docker-compose.yml work with them.
 #
 #   debian:bookworm-slim      a minimal Debian 12
 #   rust:1.95-slim-bookworm   the same with a C compiler and this machine's own Rust and certificates
 #   mysql:9.7                 Debian unstable with its MySQL; sets itself up as the official image does
+#   valkey/valkey:8           Debian 12 with its Redis, by Valkey's names
 #
 # Existing images are left alone, and images are pulled if a registry has them. The packages come from this
 # machine's own sources. The script takes about two minutes, and needs root and Debian.
@@ -14,10 +15,11 @@ cd "$(dirname "$0")/.."
 slim=debian:bookworm-slim
 rust=rust:1.95-slim-bookworm
 mysql=mysql:9.7
+valkey=valkey/valkey:8
 
 main() {
     missing=()
-    for image in "$slim" "$rust" "$mysql"; do
+    for image in "$slim" "$rust" "$mysql" "$valkey"; do
         has_image "$image" || missing+=("$image")
     done
     [ ${#missing[@]} != 0 ] || exit 0
@@ -30,6 +32,7 @@ main() {
     exec 3>&1
     make_bookworm >"$work/log" 2>&1
     make_mysql >"$work/log" 2>&1
+    make_valkey >"$work/log" 2>&1
 }
 
 has_image() {
@@ -128,6 +131,21 @@ CONFIGURATION
     import $mysql -c 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
         -c 'EXPOSE 3306 33060' -c 'VOLUME /var/lib/mysql' \
         -c 'ENTRYPOINT ["docker-entrypoint.sh"]' -c 'CMD ["mysqld"]'
+}
+
+make_valkey() {
+    wanted $valkey || return 0
+    docker build --tag $valkey - <<DOCKERFILE
+FROM $slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends redis-server \
+    && ln -s redis-server /usr/bin/valkey-server \
+    && ln -s redis-cli /usr/bin/valkey-cli \
+    && rm -rf /var/lib/apt/lists/*
+EXPOSE 6379
+CMD ["valkey-server"]
+DOCKERFILE
+    echo "made $valkey" >&3
 }
 
 # Installs a minimal Debian of that release in $root, which trusts the same certificates as this machine.

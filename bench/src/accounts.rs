@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 use letschat_server::settings::StoreLocation;
 use letschat_server::store::mailbox::{ListChange, Mailbox as _};
 use letschat_server::store::sqlite::Sqlite;
-use letschat_server::store::{Store as _, password};
+use letschat_server::store::{Store, password};
 use tempfile::TempDir;
 
 use crate::programs::{BenchResult, Failed};
@@ -78,6 +78,16 @@ impl Accounts {
             if file.file_type()?.is_file() {
                 fs::copy(file.path(), data_folder.join(file.file_name()))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Creates the first accounts in another database, each with one device.
+    pub(crate) fn copy_to_store(&self, store: &mut dyn Store, count: usize) -> BenchResult<()> {
+        let phc = password::hash(PASSWORD)?;
+        for member in &self.members[..count] {
+            store.create_account(&member.username, &phc, MADE_MS)?;
+            store.add_key(&member.username, &member.identity.public_key(), MADE_MS)?;
         }
         Ok(())
     }

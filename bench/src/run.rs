@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::accounts::Accounts;
 use crate::figures::{
     Figure, broadcast_cost, broadcast_delay, chat_round_trip, chat_throughput, class, client_start,
-    coming_back, envelopes, file, full_screen, group, history, idle, kept_mail, memory, open_room,
-    passwords, relay, send, window,
+    cluster, coming_back, envelopes, file, full_screen, group, history, idle, kept_mail, memory,
+    open_room, passwords, relay, send, window,
 };
 use crate::plan::Plan;
 use crate::programs::{BenchResult, Failed, Programs};
@@ -66,6 +66,7 @@ impl Bench {
         })?;
         self.figure(Figure::OpenRoom, &mut rows, || open_room::measure(self))?;
         self.figure(Figure::Envelopes, &mut rows, || envelopes::measure(self))?;
+        self.figure(Figure::Cluster, &mut rows, || cluster::measure(self))?;
         self.crowds(&mut rows)?;
         // Put the crowds of a figure side by side to show its growth.
         rows.sort_by_key(|row| Figure::place_of(row.figure));

@@ -50,32 +50,39 @@ pub(crate) struct ServerProcess {
     port: u16,
     fingerprint: Fingerprint,
     ipv6: bool,
-    settings: &'static [&'static str],
+    flags: Vec<String>,
 }
 
 impl ServerProcess {
     /// Starts a server on a free port, with all accounts.
     pub(crate) fn start(bench: &Bench) -> BenchResult<ServerProcess> {
-        ServerProcess::start_with(bench, SETTINGS)
+        ServerProcess::start_with(bench, &[])
+    }
+
+    /// Starts a server with further flags. All servers of a run have the same key.
+    pub(crate) fn start_with(bench: &Bench, flags: &[&str]) -> BenchResult<ServerProcess> {
+        ServerProcess::start_by(bench, &[SETTINGS, flags].concat())
     }
 
     /// Starts a server of a classroom.
     pub(crate) fn start_class(bench: &Bench) -> BenchResult<ServerProcess> {
-        ServerProcess::start_with(bench, &["--classroom"])
+        ServerProcess::start_by(bench, &["--classroom"])
     }
 
-    fn start_with(bench: &Bench, settings: &'static [&'static str]) -> BenchResult<ServerProcess> {
+    fn start_by(bench: &Bench, flags: &[&str]) -> BenchResult<ServerProcess> {
         let data = tempfile::tempdir()?;
         bench.accounts.copy_to(data.path())?;
         let program = bench.programs.server.clone();
-        let Launched { child, address, fingerprint } = launch(&program, &data, 0, settings)?;
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let Launched { child, address, fingerprint } = launch(&program, &data, 0, &flags)?;
         let (port, ipv6) = (address.port(), address.is_ipv6());
-        Ok(ServerProcess { child, program, data, port, fingerprint, ipv6, settings })
+        Ok(ServerProcess { child, program, data, port, fingerprint, ipv6, flags })
     }
 
     /// Starts a server once, so that its key and its empty database are in this folder. Returns the key's fingerprint.
     pub(crate) fn make_data(program: &Path, data: &TempDir) -> BenchResult<Fingerprint> {
-        let Launched { mut child, fingerprint, .. } = launch(program, data, 0, SETTINGS)?;
+        let flags: Vec<String> = SETTINGS.iter().map(|flag| (*flag).to_owned()).collect();
+        let Launched { mut child, fingerprint, .. } = launch(program, data, 0, &flags)?;
         kill_process(Pid::from_child(&child), Signal::TERM)?;
         match child.wait()? {
             status if status.success() => Ok(fingerprint),
@@ -100,7 +107,7 @@ impl ServerProcess {
 
     /// Starts the server again on the same port and data. Returns when it listens.
     pub(crate) fn start_again(&mut self) -> BenchResult<()> {
-        self.child = launch(&self.program, &self.data, self.port, self.settings)?.child;
+        self.child = launch(&self.program, &self.data, self.port, &self.flags)?.child;
         Ok(())
     }
 
@@ -122,6 +129,11 @@ impl ServerProcess {
     /// Returns the fingerprint of the server's key, which envelopes name.
     pub(crate) fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    /// Returns the id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns the processor time used so far.
@@ -171,12 +183,12 @@ struct Launched {
 }
 
 /// Starts the server with its log in a file, as under a service manager.
-fn launch(program: &Path, data: &TempDir, port: u16, settings: &[&str]) -> BenchResult<Launched> {
+fn launch(program: &Path, data: &TempDir, port: u16, flags: &[String]) -> BenchResult<Launched> {
     let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
     let mut command = Command::new(program);
     // The operator's own settings must not affect the measurement.
     command.env_clear().env("HOME", data.path());
-    command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(settings);
+    command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(flags);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn()?;
     // The process id allows for other measuring tools.

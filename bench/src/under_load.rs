@@ -10,6 +10,8 @@ use crate::server::ServerProcess;
 pub(crate) struct ServerUnderLoad<'a> {
     pub(crate) bench: &'a Bench,
     pub(crate) server: ServerProcess,
+    /// The other servers of its cluster.
+    pub(crate) others: Vec<ServerProcess>,
     pub(crate) load: Load,
     clients: usize,
 }
@@ -17,11 +19,20 @@ pub(crate) struct ServerUnderLoad<'a> {
 impl<'a> ServerUnderLoad<'a> {
     /// Starts a server, and logs this many clients in.
     pub(crate) fn open(bench: &'a Bench, clients: usize) -> BenchResult<ServerUnderLoad<'a>> {
-        let server = ServerProcess::start(bench)?;
-        let load = Load::start(server.address())?;
-        let mut under_load = ServerUnderLoad { bench, server, load, clients: 0 };
+        let mut under_load = ServerUnderLoad::of(bench, ServerProcess::start(bench)?, Vec::new())?;
         under_load.grow(clients)?;
         Ok(under_load)
+    }
+
+    /// Takes a server, and the others of its cluster, without clients. Clients will log in at each in turn.
+    pub(crate) fn of(
+        bench: &'a Bench,
+        server: ServerProcess,
+        others: Vec<ServerProcess>,
+    ) -> BenchResult<ServerUnderLoad<'a>> {
+        let all = [&server].into_iter().chain(&others);
+        let load = Load::start(all.map(ServerProcess::address).collect())?;
+        Ok(ServerUnderLoad { bench, server, others, load, clients: 0 })
     }
 
     /// Logs in more clients, until there are this many and UDP reaches them all.

@@ -20,6 +20,7 @@ const FIGURES: &[&str] = &[
     "send",
     "envelopes",
     "kept_mail",
+    "cluster",
     "group",
     "file",
     "relay",

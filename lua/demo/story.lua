@@ -73,6 +73,30 @@ function story.comes_back()
     chat.broadcast(chat.status().username .. " is back")
 end
 
+-- Signs up and logs in.
+function story.enters(name)
+    chat.signup { username = name, password = play.PASSWORD }
+    chat.login { username = name, password = play.PASSWORD }
+end
+
+-- Waits until somebody is in the directory.
+function story.sees(name)
+    play.comes(function()
+        for _, user in chat.list() do
+            if user.username == name then
+                return true
+            end
+        end
+        return false
+    end, name .. " in the list")
+end
+
+-- Waits for the end of the server, which was killed, and for the automatic login at another one.
+function story.loses_the_server()
+    play.sees(chat, "disconnected", { reason = "lost" })
+    play.sees(chat, "logged_in", { by = "key" })
+end
+
 -- Waits until somebody is out of the directory.
 function story.sees_the_end_of(name)
     play.comes(function()

@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait for a ring before the connection is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The pause after a failure.
+/// The pause after a failure, and the one after the end of a connection that had worked.
 const REST: Duration = Duration::from_secs(1);
+const SHORT_REST: Duration = Duration::from_millis(20);
 
 /// A Valkey or Redis server, written as `redis://[USER@]HOST[:PORT][/NUMBER]`, or with `rediss` for TLS. `Display` omits
 /// the password.
@@ -166,7 +167,11 @@ impl Rope {
                     tracing::warn!(%place, %error, "the bell that --cluster names is silent; news of other servers takes up to a second");
                 }
                 Err(_) => {}
-                Ok(()) => is_told = false,
+                Ok(()) => {
+                    is_told = false;
+                    thread::sleep(SHORT_REST);
+                    continue;
+                }
             }
             thread::sleep(REST);
         }
@@ -179,18 +184,19 @@ impl Rope {
         listening.set_read_timeout(Some(LOOK))?;
         listening.subscribe(&self.channel)?;
         tracing::info!(place = %self.location, "the bell works");
-        loop {
+        // Somebody may have rung before.
+        let mut is_rung = true;
+        while !is_rung || events.send_blocking(Event::Input(Input::Rung)).is_ok() {
+            is_rung = false;
             match listening.get_message() {
-                Ok(message) if message.get_payload_bytes() == self.name.as_str().as_bytes() => {}
-                Ok(_) => {
-                    if events.send_blocking(Event::Input(Input::Rung)).is_err() {
-                        return Ok(());
-                    }
+                Ok(message) => {
+                    is_rung = message.get_payload_bytes() != self.name.as_str().as_bytes();
                 }
                 Err(error) if error.is_timeout() && !events.is_closed() => {}
-                Err(_) => return Ok(()),
+                Err(_) => break,
             }
         }
+        Ok(())
     }
 }
 

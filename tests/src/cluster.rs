@@ -1,7 +1,7 @@
 //! Several servers as one service: their database, their bell and their common key.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::{IpAddr, SocketAddr};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,6 +38,16 @@ impl Bell {
     /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Returns the number of commands so far, this one included.
+    pub fn commands(&self) -> u64 {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.write_all(b"INFO stats\r\n").unwrap();
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let name = "total_commands_processed:";
+        let counted = lines.into_iter().find_map(|line| line.strip_prefix(name)?.parse().ok());
+        counted.unwrap()
     }
 
     /// Kills it.

@@ -44,6 +44,13 @@ impl MysqlServer {
         Conn::new(self.options()).unwrap()
     }
 
+    /// Returns the number of statements so far. The count of another call in between is the same each time.
+    pub fn statements(&self) -> u64 {
+        let show = "SHOW GLOBAL STATUS LIKE 'Questions'";
+        let row: Option<(String, u64)> = self.administrator().query_first(show).unwrap();
+        row.unwrap().1
+    }
+
     /// Returns true if the server supports TLS.
     pub fn offers_tls(&self) -> bool {
         let tls = SslOpts::default().with_danger_accept_invalid_certs(true);

@@ -49,13 +49,13 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
 }
 
 /// The envelopes that one client posts: the same content under many ids.
-struct Stack {
+pub(super) struct Stack {
     letter: Letter,
     next: u64,
 }
 
 /// Seals an envelope of each client for the next one.
-fn seal(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Stack>> {
+pub(super) fn seal(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Stack>> {
     let clients = under_load.clients();
     let recipients = under_load.load.with(move |crowd| {
         let each = (0..clients).map(|number| crowd.recipient((number + 1) % clients));
@@ -73,7 +73,7 @@ fn seal(under_load: &ServerUnderLoad<'_>) -> BenchResult<Vec<Stack>> {
 
 impl Stack {
     /// Returns the next envelopes, each under another id.
-    fn take(&mut self, count: usize) -> Vec<Letter> {
+    pub(super) fn take(&mut self, count: usize) -> Vec<Letter> {
         let ids = self.next..self.next + count as u64;
         self.next = ids.end;
         ids.map(|number| Letter { id: letters::id(number), ..self.letter.clone() }).collect()

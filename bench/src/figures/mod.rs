@@ -6,6 +6,7 @@ pub(crate) mod chat_round_trip;
 pub(crate) mod chat_throughput;
 pub(crate) mod class;
 pub(crate) mod client_start;
+pub(crate) mod cluster;
 pub(crate) mod coming_back;
 pub(crate) mod envelopes;
 pub(crate) mod file;
@@ -48,6 +49,8 @@ pub(crate) enum Figure {
     Envelopes,
     /// Kept envelopes, delivered to somebody who returns.
     KeptMail,
+    /// Two servers as one service: their broadcasts, and what each costs.
+    Cluster,
     /// A message to all other clients of a class without its server.
     Class,
     /// A message in a group, its author's CPU, and the return of members who were away.

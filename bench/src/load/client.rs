@@ -37,8 +37,15 @@ const PEER_PORT: u16 = 4401;
 /// The state that all clients share.
 pub(super) struct SharedByClients {
     pub(super) epoll: OwnedFd,
-    pub(super) server: SocketAddr,
+    pub(super) servers: Vec<SocketAddr>,
     pub(super) tls: Arc<ClientConfig>,
+}
+
+impl SharedByClients {
+    /// Returns the server of a client: they take turns.
+    pub(super) fn server_of(&self, number: usize) -> SocketAddr {
+        self.servers[number % self.servers.len()]
+    }
 }
 
 /// One of a client's two sockets.
@@ -190,7 +197,7 @@ impl Client {
                 News::Said(said) => self.server_said(said, around, tally),
                 News::Secured(fingerprint, Exported { binding, keys }) => {
                     self.keys = Some(keys);
-                    let address = around.server;
+                    let address = around.server_of(self.number);
                     let input = Input::ServerSecured { fingerprint, binding, address };
                     self.handle(input, around, tally);
                 }
@@ -317,7 +324,7 @@ impl Client {
             | Effect::DeletePart(_)
             | Effect::ServeFile { .. } => {}
             Effect::OpenDatagrams { session, port } => {
-                let server = SocketAddr::new(around.server.ip(), port);
+                let server = SocketAddr::new(around.server_of(self.number).ip(), port);
                 let keys = self.keys.as_ref().map(|keys| (&keys.to_server, &keys.to_client));
                 let opened = keys.map(|keys| Datagrams::open(self.source, server, session, keys));
                 self.datagrams = opened.and_then(Result::ok);
@@ -361,7 +368,8 @@ impl Client {
     }
 
     fn dial(&mut self, around: &SharedByClients) -> io::Result<()> {
-        let link = Link::dial(self.source, around.server, around.tls.clone())?;
+        let server = around.server_of(self.number);
+        let link = Link::dial(self.source, server, around.tls.clone())?;
         self.link = Some(link);
         // The server greets before it is asked.
         self.askers = VecDeque::from([Asker::Session]);

@@ -63,11 +63,11 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    pub(super) fn new(server: SocketAddr, bell: Arc<OwnedFd>) -> io::Result<Crowd> {
+    pub(super) fn new(servers: Vec<SocketAddr>, bell: Arc<OwnedFd>) -> io::Result<Crowd> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*bell, EventData::new_u64(BELL), EventFlags::IN)?;
         Ok(Crowd {
-            around: SharedByClients { epoll, server, tls: tls::client() },
+            around: SharedByClients { epoll, servers, tls: tls::client() },
             bell,
             clients: Vec::new(),
             deadlines: BTreeSet::new(),
@@ -83,7 +83,7 @@ impl Crowd {
     pub(crate) fn gather(&mut self, members: impl IntoIterator<Item = Member>) {
         for member in members {
             let number = self.clients.len();
-            self.clients.push(Client::new(number, member, self.around.server));
+            self.clients.push(Client::new(number, member, self.around.server_of(number)));
             self.outside.push_back(number);
         }
         self.let_in();
@@ -93,7 +93,7 @@ impl Crowd {
     pub(crate) fn come_and_go(&mut self, members: impl IntoIterator<Item = Member>) {
         for member in members {
             let number = self.clients.len();
-            let mut client = Client::new(number, member, self.around.server);
+            let mut client = Client::new(number, member, self.around.server_of(number));
             client.course = Behaviour::ComeAndGo;
             self.clients.push(client);
             self.log_in(number);

@@ -47,11 +47,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts the thread with an empty crowd for this server.
-    pub(crate) fn start(server: SocketAddr) -> io::Result<Load> {
+    /// Starts the thread with an empty crowd for these servers.
+    pub(crate) fn start(servers: Vec<SocketAddr>) -> io::Result<Load> {
         let (orders, ordered) = channel();
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
-        let crowd = Crowd::new(server, bell.clone())?;
+        let crowd = Crowd::new(servers, bell.clone())?;
         let thread = thread::Builder::new().name("crowd".into());
         let thread = thread.spawn(move || crowd.run(&ordered))?;
         Ok(Load { orders, bell, thread: Some(thread) })

@@ -31,9 +31,9 @@ impl Tables {
         self.servers.insert(server.clone(), (run, now_ms));
         self.messages.retain(|(_, to, _)| to != server);
         for session in self.sessions.values_mut() {
-            session.place.take_if(|place| place.server == *server).map(|_| {
+            if session.place.take_if(|place| place.server == *server).is_some() {
                 session.id.number = self.changes;
-            });
+            }
         }
     }
 
@@ -103,7 +103,7 @@ impl Tables {
         let servers = others.filter(|other| self.is_there(other, now_ms)).cloned().collect();
         self.messages.retain(|(number, to, _)| to != server || *number > known.messages);
         let own = self.messages.iter().filter(|(_, to, _)| to == server);
-        let last_message = own.clone().last().map_or(known.messages, |(number, ..)| *number);
+        let last_message = own.clone().next_back().map_or(known.messages, |(number, ..)| *number);
         let messages = own.map(|(.., text)| text.clone()).collect();
         let news = News { servers, sessions, has_all_sessions, messages, ..News::default() };
         Some(News { last_message, ..news })

@@ -4,6 +4,8 @@
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::cluster::TestCluster;
+use letschat_tests::programs::{Running, program_by, without_settings};
+use letschat_tests::project::root;
 use letschat_tests::typist::{NO_RECEIVER, Typist};
 use serde_json::{Value, json};
 
@@ -106,6 +108,27 @@ fn without_the_bell_news_take_a_second() {
     cluster.bell.start_again();
     bob.ok("broadcast", json!({"text": "with a new one"}));
     alice.wait_event_with("broadcast", "text", "with a new one");
+}
+
+#[test]
+fn story_of_the_demo_goes_on_when_a_server_is_killed() {
+    let mut cluster = TestCluster::start(2);
+    let part = |name: &str, first| {
+        let mut command = program_by(&[], "letschat");
+        without_settings(&mut command);
+        let data = tempfile::tempdir().unwrap();
+        command.args(["--server", &cluster.location(first), "--peer-port", "0", "--data"]);
+        command.arg(data.path()).args(["--script", "lua/demo.lua"]).arg(format!("cluster/{name}"));
+        (Running::start(command.current_dir(root())), data)
+    };
+    let (mut alice, _alices) = part("alice", 0);
+    alice.wait_line("bob's cue", |line| line == "cue: lets bob in");
+    let (mut bob, _bobs) = part("bob", 1);
+    alice.wait_line("the kill's cue", |line| line == "cue: kills a");
+    cluster.servers[0].kill();
+    for person in [&mut alice, &mut bob] {
+        assert_eq!(person.exit_code(), 0, "{}", person.transcript());
+    }
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# What the demos in containers share: the engine, and how a container plays its part.
+
+if ! docker info >/dev/null 2>&1; then
+    echo "no Docker engine answers here; 'make demo-local' tells its story without one" >&2
+    exit 1
+fi
+compose=(docker compose)
+if ! docker compose version >/dev/null 2>&1; then
+    scripts/install-tools.sh docker-compose
+    compose=(docker-compose)
+fi
+# Each demo on the same engine has its own name.
+export COMPOSE_PROJECT_NAME=letschat-demo-$$
+
+container() { "${compose[@]}" ps --all --quiet "$1"; }
+
+# The container gets the signals that `docker start` gets, and its exit status is that of `docker start`.
+start() { run "$1" docker start --attach "$(container "$1")"; }
+
+remove() { "${compose[@]}" down --volumes --timeout 1; }
