@@ -120,6 +120,16 @@ fn respond(
         Some(Err(mistake)) => return Some(answer::mistake(rules, mistake)),
         Some(Ok(command)) => command,
     };
+    let (command, server) = match command {
+        Command::At(server, command) => (*command, Some(server)),
+        all => (all, None),
+    };
+    let operate = |operator| match &server {
+        Some(server) => {
+            operate(Operator::At { server: server.clone(), command: Box::new(operator) })
+        }
+        None => operate(operator),
+    };
     let answer = match command {
         Command::Help => return Some(answer::help(rules)),
         Command::Say(text) if text.len() > MAX_BROADCAST_BYTES => {
@@ -132,7 +142,8 @@ fn respond(
         },
         Command::List => whole_list(operate),
         Command::Stats => operate(Operator::Stats),
-        Command::Exit => operate(Operator::Stop),
+        // `at_server` takes one name alone.
+        Command::Exit | Command::At(..) => operate(Operator::Stop),
     };
     answer.map(|answer| answer::lines(rules, &answer))
 }

@@ -10,6 +10,8 @@ use letschat_server::hub::{
     Occupancy, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats,
 };
 
+use letschat_server::store::cluster::ServerName;
+
 use super::Rules;
 use super::command::{COMMANDS, Mistake};
 
@@ -37,6 +39,14 @@ pub(super) fn lines(rules: Rules, answer: &OperatorAnswer) -> Vec<String> {
             vec![format!("Nobody was kicked: {name} is not here; `{mark}list` shows who is.")]
         }
         OperatorAnswer::Stats(stats) => statistics(stats),
+        OperatorAnswer::NoServer { server, servers } if servers.is_empty() => {
+            vec![format!(
+                "Nothing was done: {server} is no server here; this one belongs to no cluster."
+            )]
+        }
+        OperatorAnswer::NoServer { server, servers } => {
+            vec![format!("Nothing was done: no server {server} is there, but {}.", named(servers))]
+        }
     }
 }
 
@@ -142,7 +152,13 @@ fn statistics(stats: &Stats) -> Vec<String> {
         ("heard", heard),
         ("store failures", tally.store_failures.to_string()),
     ];
-    aligned(rows.map(|(label, value)| [label.to_owned(), value]).into())
+    let servers = [("servers", named(&stats.servers))];
+    let servers = servers.into_iter().filter(|_| !stats.servers.is_empty());
+    aligned(servers.chain(rows).map(|(label, value)| [label.to_owned(), value]).collect())
+}
+
+fn named(servers: &[ServerName]) -> String {
+    servers.iter().map(ServerName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns rows as lines with aligned columns.
@@ -237,6 +253,7 @@ harriet-the-typist  10.0.0.1  -     by hand  2026-11-21 09:47:22  1 h 3 min  12 
     #[test]
     fn the_statistics_have_every_number() {
         let stats = Stats {
+            servers: Vec::new(),
             since_wall_ms: 1_795_254_442_617,
             up_ms: 90_061_000,
             occupancy: Occupancy { taken: 3, places: 50, before_login: 0 },
@@ -271,7 +288,13 @@ envelopes       9 posted, 8 delivered to devices
 sent            104.0 KiB over TCP, 310 datagrams
 heard           523 lines over TCP, 312 datagrams
 store failures  1";
-        assert_eq!(lines(Rules::Standard, &OperatorAnswer::Stats(stats)).join("\n"), expected);
+        let shown = |stats: &Stats| {
+            lines(Rules::Standard, &OperatorAnswer::Stats(stats.clone())).join("\n")
+        };
+        assert_eq!(shown(&stats), expected);
+        let servers = ["a", "b.org:1"].map(|name| name.parse().unwrap()).to_vec();
+        let of_two = shown(&Stats { servers, ..stats });
+        assert_eq!(of_two, format!("servers         a, b.org:1\n{expected}"));
     }
 
     #[test]

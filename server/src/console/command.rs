@@ -3,6 +3,8 @@
 use clap::CommandFactory as _;
 use letschat_protocol::printable::{Printable, is_blank};
 
+use letschat_server::store::cluster::ServerName;
+
 use super::Rules;
 use crate::config::Flags;
 
@@ -12,6 +14,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("say TEXT", "Say a text to everybody; a line that looks like no command is said as well."),
     ("kick NAME", "Close somebody's connection, and tell them so."),
     ("stats", "Show how the server is doing."),
+    ("list --server NAME", "Do it for one server of a cluster; so do say, kick and stats."),
     ("help", "Show this."),
     ("exit", "Tell everybody, and stop the server."),
 ];
@@ -80,6 +83,8 @@ pub(super) enum Command {
     /// A single word, which need not be a username.
     Kick(String),
     Stats,
+    /// One of the others, for one server of a cluster.
+    At(ServerName, Box<Command>),
     Help,
     Exit,
 }
@@ -134,6 +139,10 @@ impl Command {
     }
 
     fn standard(line: &str) -> Option<Result<Command, Mistake>> {
+        if let Some((server, command)) = at_server(line) {
+            let command = Command::standard(&command)?;
+            return Some(command.map(|command| Command::At(server, Box::new(command))));
+        }
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let word = word.to_lowercase();
         Some(Ok(match (word.as_str(), rest.trim_start()) {
@@ -150,6 +159,18 @@ impl Command {
             },
         }))
     }
+}
+
+/// Splits a command for one server of a cluster, as in `list --server a`, into the server's name and the rest.
+fn at_server(line: &str) -> Option<(ServerName, String)> {
+    let (word, rest) = line.split_once(char::is_whitespace)?;
+    let takes_one = ["list", "say", "kick", "stats"];
+    let rest = rest.trim_start().strip_prefix("--server")?;
+    let rest = rest.strip_prefix(|c: char| c == '=' || c.is_whitespace())?.trim_start();
+    let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let is_one = takes_one.contains(&word.to_lowercase().as_str());
+    let server = name.parse().ok().filter(|_| is_one)?;
+    Some((server, format!("{word} {rest}").trim_end().to_owned()))
 }
 
 /// Returns the mistake in a line, or `None` if it is a text.
@@ -203,6 +224,10 @@ mod tests {
         }
     }
 
+    fn at(server: &str, command: Command) -> Command {
+        Command::At(server.parse().unwrap(), Box::new(command))
+    }
+
     fn mistaken(line: &str) -> Mistake {
         match Command::understand(Rules::Standard, line) {
             Some(Err(mistake)) => mistake,
@@ -219,6 +244,10 @@ mod tests {
             ("ExIt", Command::Exit),
             ("kick bob", Command::Kick("bob".into())),
             ("Kick   Bob ", Command::Kick("Bob".into())),
+            ("list --server a", at("a", Command::List)),
+            ("Stats  --server=b.org:1 ", at("b.org:1", Command::Stats)),
+            ("kick --server a bob", at("a", Command::Kick("bob".into()))),
+            ("say --server a good  night", at("a", Command::Say("good  night".into()))),
         ] {
             assert_eq!(Command::understand(Rules::Standard, line), Some(Ok(command)), "{line:?}");
         }
@@ -235,6 +264,9 @@ mod tests {
             ("stats please", "stats"),
             ("say", "say TEXT"),
             ("say \u{200b}", "say TEXT"),
+            ("list --server", "list"),
+            ("list --server a b", "list"),
+            ("kick --server a", "kick NAME"),
         ] {
             assert_eq!(mistaken(line), Mistake::Misused(usage), "{line:?}");
         }

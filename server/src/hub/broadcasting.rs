@@ -141,6 +141,7 @@ impl Hub {
     /// Publishes a broadcast, and answers its sender.
     fn committed(&mut self, now: Now, from: ConnectionId, entry: &StoredEntry) {
         self.publish_new(now, entry);
+        self.tally.broadcasts += 1;
         let reply = self.sent_to_everybody(from, &entry.broadcast);
         self.answer_later(now, from, &reply);
     }

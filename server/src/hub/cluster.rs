@@ -19,6 +19,7 @@ use letschat_protocol::username::Username;
 
 use super::connection::{LoginAttempt, StoreWork};
 use super::directory::{Entry, Location};
+use super::operator::Share;
 use super::{ConnectionId, Effect, Hub};
 use crate::store::cluster::{
     ClusterAnswer, ClusterRequest, Ending, Entered, Entrance, Known, MAX_NEWS, News, ServerName,
@@ -38,8 +39,8 @@ pub(super) struct Cluster {
     name: ServerName,
     /// The numbers of sessions and deliveries up to which everything is known. The log knows that of broadcasts.
     known: Known,
-    /// The other servers that are there.
-    servers: BTreeSet<ServerName>,
+    /// The other servers that are there, with the statistics that each has told last.
+    servers: BTreeMap<ServerName, Share>,
     /// The sessions at other servers, also at those that are gone.
     sessions: BTreeMap<Device, Shared>,
     asks: Asks,
@@ -107,7 +108,7 @@ impl Cluster {
         Cluster {
             name,
             known: Known::default(),
-            servers: BTreeSet::new(),
+            servers: BTreeMap::new(),
             sessions: BTreeMap::new(),
             asks: Asks { due_ms: now_ms, is_under_way: false, is_due_again: false },
             leaving: Batch::default(),
@@ -130,6 +131,16 @@ impl Cluster {
         is_next
     }
 
+    /// Returns the name of this server.
+    pub(super) fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// Returns the other servers that are there, with their statistics.
+    pub(super) fn servers(&self) -> &BTreeMap<ServerName, Share> {
+        &self.servers
+    }
+
     /// Returns the place of a session at another server.
     pub(super) fn place(
         &self,
@@ -144,14 +155,14 @@ impl Cluster {
         let SharedPlace { server, address, port, .. } = &shared.place;
         let location = Location::Remote { number: shared.number };
         let (key, address, port) = (device.1, *address, *port);
-        self.servers.contains(server).then_some(Entry { key, location, address, port })
+        self.servers.contains_key(server).then_some(Entry { key, location, address, port })
     }
 }
 
 impl Hub {
     /// Sends what is due to the store.
     pub(super) fn cluster_due(&mut self, now: Now) {
-        let head = self.log.head();
+        let (head, share) = (self.log.head(), self.share(now));
         let Some(cluster) = &mut self.cluster else { return };
         let is_time = !cluster.asks.is_under_way && cluster.asks.due_ms <= now.boot_ms;
         let requests = [
@@ -162,7 +173,8 @@ impl Hub {
         if is_time {
             cluster.asks.is_under_way = true;
             let known = Known { broadcasts: head, ..cluster.known };
-            requests.push(ClusterRequest::Ask { known });
+            let stats = serde_json::to_string(&share).unwrap_or_default();
+            requests.push(ClusterRequest::Ask { known, stats });
         }
         let requests = requests.into_iter().map(StoreRequest::Cluster).map(Effect::Store);
         self.effects.extend(requests);
@@ -324,7 +336,9 @@ impl Hub {
             cluster.known.sessions = 0;
         }
         broadcasts.iter().for_each(|entry| self.publish_new(now, entry));
-        self.change_servers(now, servers.into_iter().collect());
+        let share = |stats: &str| serde_json::from_str(stats).unwrap_or_default();
+        let servers = servers.into_iter().map(|(name, stats)| (name, share(&stats)));
+        self.change_servers(now, servers.collect());
         for message in news.messages {
             self.message(now, &message);
         }
@@ -340,7 +354,7 @@ impl Hub {
     }
 
     /// Notes which servers are there: the sessions of one that has gone are shown no more.
-    fn change_servers(&mut self, now: Now, servers: BTreeSet<ServerName>) {
+    fn change_servers(&mut self, now: Now, servers: BTreeMap<ServerName, Share>) {
         let Some(cluster) = &mut self.cluster else { return };
         let before = std::mem::replace(&mut cluster.servers, servers);
         let changed: Vec<Device> = cluster
@@ -348,7 +362,7 @@ impl Hub {
             .iter()
             .filter(|(_, shared)| {
                 let server = &shared.place.server;
-                before.contains(server) != cluster.servers.contains(server)
+                before.contains_key(server) != cluster.servers.contains_key(server)
             })
             .map(|(device, _)| device.clone())
             .collect();

@@ -1,10 +1,13 @@
 //! The operator's commands to a running server.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use letschat_protocol::dialogue::{Closing, Notice};
 use letschat_protocol::username::Username;
+use serde::{Deserialize, Serialize};
 
+use super::cluster::Cluster;
 use super::connection::{Connection, Phase};
 use super::directory::{Entry, Location};
 use super::tally::Tally;
@@ -25,8 +28,10 @@ pub enum Operator {
     Say(String),
     /// Closes the connection of an account.
     Kick(Username),
-    /// Returns the server's statistics.
+    /// Returns the server's statistics, or those of all servers of a cluster.
     Stats,
+    /// Does one of the others for one server of the cluster alone.
+    At { server: ServerName, command: Box<Operator> },
     /// Finishes the commit of broadcasts that is under way, notifies everybody, and stops.
     Stop,
 }
@@ -45,6 +50,8 @@ pub enum OperatorAnswer {
     NotHere { username: Username },
     /// The answer to [`Operator::Stats`].
     Stats(Stats),
+    /// The answer to [`Operator::At`] if there is no such server, with those that are there.
+    NoServer { server: ServerName, servers: Vec<ServerName> },
 }
 
 /// A page of the list of sessions.
@@ -102,9 +109,11 @@ pub struct Occupancy {
     pub before_login: usize,
 }
 
-/// The server's statistics.
+/// The statistics of a server, or of all of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
+    /// The servers of the cluster that they are of.
+    pub servers: Vec<ServerName>,
     /// The time of the start, in milliseconds since the Unix epoch.
     pub since_wall_ms: u64,
     /// The time since the start, in milliseconds.
@@ -121,26 +130,72 @@ pub struct Stats {
     pub tally: Tally,
 }
 
+/// The statistics that a server tells the others of its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Share {
+    since_wall_ms: u64,
+    up_ms: u64,
+    before_login: usize,
+    relays: usize,
+    tally: Tally,
+}
+
 impl Hub {
     pub(super) fn operator(&mut self, now: Now, operator: Operator) {
-        let answer = match operator {
-            Operator::List { after } => {
-                OperatorAnswer::Sessions(self.session_page(now, after.as_ref()))
+        let (at, operator) = match operator {
+            Operator::At { server, command } => (Some(server), *command),
+            all => (None, all),
+        };
+        let servers = self.server_names();
+        let answer = match (operator, at) {
+            (_, Some(server)) if !servers.contains(&server) => {
+                OperatorAnswer::NoServer { server, servers }
             }
-            Operator::Say(text) => self.say(text),
-            Operator::Kick(username) => self.kick(now, username),
-            Operator::Stats => OperatorAnswer::Stats(self.stats(now)),
-            Operator::Stop => return self.stop(now),
+            (Operator::List { after }, at) => {
+                OperatorAnswer::Sessions(self.session_page(now, after.as_ref(), at.as_ref()))
+            }
+            (Operator::Say(text), at) => self.say(text, at.as_ref()),
+            (Operator::Kick(username), at) => self.kick(now, username, at.as_ref()),
+            (Operator::Stats, at) => OperatorAnswer::Stats(self.stats(now, at.as_ref())),
+            // Nobody stops another server.
+            (Operator::Stop | Operator::At { .. }, _) => return self.stop(now),
         };
         self.effects.push(Effect::Answer(answer));
     }
 
-    fn session_page(&self, now: Now, after: Option<&Username>) -> SessionPage {
+    /// Returns the names of the servers of the cluster, this one first.
+    fn server_names(&self) -> Vec<ServerName> {
+        let cluster = self.cluster.iter();
+        cluster
+            .flat_map(|one| [one.name()].into_iter().chain(one.servers().keys()))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns true if a session is at this server, or if none is named.
+    fn is_at(&self, server: Option<&ServerName>, username: &Username, entry: &Entry) -> bool {
+        let (Some(server), Some(cluster)) = (server, &self.cluster) else { return true };
+        match entry.location {
+            Location::Local(_) => server == cluster.name(),
+            Location::Remote { .. } => {
+                cluster.place(username, entry.key).is_some_and(|place| place.server == *server)
+            }
+        }
+    }
+
+    fn session_page(
+        &self,
+        now: Now,
+        after: Option<&Username>,
+        at: Option<&ServerName>,
+    ) -> SessionPage {
         let mut listed = self.directory.after(after);
         let sessions: Vec<SessionSummary> = listed
             .by_ref()
             .take(PAGE_ACCOUNTS)
             .flat_map(|(username, sessions)| sessions.iter().map(move |entry| (username, entry)))
+            .filter(|(username, entry)| self.is_at(at, username, entry))
             .filter_map(|(username, entry)| self.session_summary(now, username, entry))
             .collect();
         SessionPage { sessions, more: listed.next().is_some(), occupancy: self.occupancy() }
@@ -187,10 +242,19 @@ impl Hub {
         Occupancy { taken, places: self.settings.places, before_login }
     }
 
-    fn say(&mut self, text: String) -> OperatorAnswer {
-        self.say_elsewhere(&text);
-        self.say_here(&text);
-        OperatorAnswer::Said { text, recipients: self.directory.len() }
+    fn say(&mut self, text: String, at: Option<&ServerName>) -> OperatorAnswer {
+        let own = self.cluster.as_ref().map(|cluster| cluster.name().clone());
+        let servers = at.map_or_else(|| self.server_names(), |server| vec![server.clone()]);
+        for server in servers.iter().filter(|server| own.as_ref() != Some(*server)) {
+            self.say_at(server, &text);
+        }
+        if at.is_none() || own.as_ref() == at {
+            self.say_here(&text);
+        }
+        let sessions = self.directory.after(None);
+        let sessions = sessions.flat_map(|(name, all)| all.iter().map(move |entry| (name, entry)));
+        let recipients = sessions.filter(|(name, entry)| self.is_at(at, name, entry)).count();
+        OperatorAnswer::Said { text, recipients }
     }
 
     /// Tells everybody at this server what the operator says.
@@ -203,9 +267,13 @@ impl Hub {
         }
     }
 
-    fn kick(&mut self, now: Now, username: Username) -> OperatorAnswer {
-        self.end_meetings(now, &username, None);
-        let sessions: Vec<Entry> = self.directory.sessions(&username).copied().collect();
+    fn kick(&mut self, now: Now, username: Username, at: Option<&ServerName>) -> OperatorAnswer {
+        if at.is_none() {
+            self.end_meetings(now, &username, None);
+        }
+        let sessions = self.directory.sessions(&username);
+        let sessions = sessions.filter(|entry| self.is_at(at, &username, entry));
+        let sessions: Vec<Entry> = sessions.copied().collect();
         if sessions.is_empty() {
             return OperatorAnswer::NotHere { username };
         }
@@ -215,16 +283,45 @@ impl Hub {
         OperatorAnswer::Kicked { username }
     }
 
-    fn stats(&self, now: Now) -> Stats {
+    /// Returns what this server tells the others of itself.
+    pub(super) fn share(&self, now: Now) -> Share {
         let up_ms = now.boot_ms.saturating_sub(self.started_ms);
-        Stats {
+        Share {
             since_wall_ms: now.wall_ms.saturating_sub(up_ms),
             up_ms,
-            occupancy: self.occupancy(),
-            broadcasts_kept: self.log.kept(),
-            last_broadcast: self.log.head(),
+            before_login: self.occupancy().before_login,
             relays: self.meetings.relays(),
             tally: self.tally,
+        }
+    }
+
+    fn stats(&self, now: Now, at: Option<&ServerName>) -> Stats {
+        let own = self.share(now);
+        let mut shares: BTreeMap<Option<&ServerName>, Share> = BTreeMap::new();
+        shares.insert(self.cluster.as_ref().map(Cluster::name), own);
+        let others = self.cluster.iter().flat_map(|cluster| cluster.servers());
+        shares.extend(others.map(|(name, share)| (Some(name), *share)));
+        shares.retain(|name, _| at.is_none() || *name == at);
+        let mut sum =
+            Share { since_wall_ms: own.since_wall_ms, up_ms: own.up_ms, ..Share::default() };
+        for share in shares.values() {
+            sum.before_login += share.before_login;
+            sum.relays += share.relays;
+            sum.tally.add(&share.tally);
+        }
+        if let Some(server) = at.and_then(|at| shares.get(&Some(at))) {
+            (sum.since_wall_ms, sum.up_ms) = (server.since_wall_ms, server.up_ms);
+        }
+        let Share { since_wall_ms, up_ms, before_login, relays, tally } = sum;
+        Stats {
+            servers: shares.into_keys().flatten().cloned().collect(),
+            since_wall_ms,
+            up_ms,
+            occupancy: Occupancy { before_login, ..self.occupancy() },
+            broadcasts_kept: self.log.kept(),
+            last_broadcast: self.log.head(),
+            relays,
+            tally,
         }
     }
 

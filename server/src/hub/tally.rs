@@ -1,9 +1,12 @@
 //! Counters since the start.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Effect, Input, Record};
 
 /// The counters of the hub's inputs and effects. They affect no decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Accepted connections.
     pub connections: u64,
@@ -15,7 +18,7 @@ pub struct Tally {
     pub logins_accepted: u64,
     /// Logins with a wrong password or key, or of a banned account.
     pub logins_refused: u64,
-    /// Broadcasts that were delivered.
+    /// Broadcasts of this server's clients that were delivered.
     pub broadcasts: u64,
     /// Posted envelopes of which at least one delivery was stored. A repeated POST does not count.
     pub envelopes_posted: u64,
@@ -34,6 +37,27 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds the counters of another server.
+    pub(super) fn add(&mut self, other: &Tally) {
+        for (sum, more) in [
+            (&mut self.connections, other.connections),
+            (&mut self.turned_away, other.turned_away),
+            (&mut self.sign_ups, other.sign_ups),
+            (&mut self.logins_accepted, other.logins_accepted),
+            (&mut self.logins_refused, other.logins_refused),
+            (&mut self.broadcasts, other.broadcasts),
+            (&mut self.envelopes_posted, other.envelopes_posted),
+            (&mut self.envelopes_delivered, other.envelopes_delivered),
+            (&mut self.store_failures, other.store_failures),
+            (&mut self.lines_heard, other.lines_heard),
+            (&mut self.bytes_sent, other.bytes_sent),
+            (&mut self.datagrams_heard, other.datagrams_heard),
+            (&mut self.datagrams_sent, other.datagrams_sent),
+        ] {
+            *sum += more;
+        }
+    }
+
     pub(super) fn count_input(&mut self, input: &Input) {
         match input {
             Input::Line { .. } => self.lines_heard += 1,
@@ -60,7 +84,6 @@ impl Tally {
             Record::SignedUp { .. } => &mut self.sign_ups,
             Record::LoggedIn { .. } => &mut self.logins_accepted,
             Record::LoginRefused { .. } => &mut self.logins_refused,
-            Record::Broadcast { .. } => &mut self.broadcasts,
             Record::StoreFailed { .. } => &mut self.store_failures,
             _ => return,
         };

@@ -42,8 +42,8 @@ pub trait Cluster {
     /// Ends these sessions, unless they were taken over.
     fn leave(&mut self, endings: &[Ending]) -> Result<(), StoreError>;
 
-    /// Says that this server is there, and returns what is new.
-    fn ask(&mut self, known: &Known) -> Result<News, StoreError>;
+    /// Says that this server is there, with its statistics, and returns what is new.
+    fn ask(&mut self, known: &Known, stats: &str) -> Result<News, StoreError>;
 
     /// Leaves messages for other servers. All are kept, or none.
     fn tell(&mut self, messages: &[(ServerName, String)]) -> Result<(), StoreError>;
@@ -163,8 +163,8 @@ pub struct Known {
 /// The news for a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct News {
-    /// The other servers that are there.
-    pub servers: Vec<ServerName>,
+    /// The other servers that are there, with the statistics that each has told last.
+    pub servers: Vec<(ServerName, String)>,
     /// The sessions that have changed, in the order of their numbers.
     pub sessions: Vec<SharedSession>,
     /// True if ended sessions may be missing: a server that was silent for long gets all that are there.

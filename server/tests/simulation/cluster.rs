@@ -66,8 +66,8 @@ impl SimulatedStore {
                 self.tables.leave(endings);
                 ClusterAnswer::Left { result: Ok(()) }
             }
-            ClusterRequest::Ask { known } => {
-                let Some(news) = self.tables.ask(server, run, now_ms, &known) else {
+            ClusterRequest::Ask { known, stats } => {
+                let Some(news) = self.tables.ask(server, run, now_ms, (&known, stats)) else {
                     return unavailable;
                 };
                 let (mut mail, last_delivery) = self.mailbox.news(known.deliveries);

@@ -12,13 +12,20 @@ use letschat_server::store::cluster::{
 /// A device of an account, or the sessions that are typed by hand.
 type Device = (Username, Option<PublicKey>);
 
+/// The last run of a server, the time of its last question, and what it told with it.
+struct Server {
+    run: u64,
+    seen_ms: u64,
+    stats: String,
+}
+
 /// The sessions, the servers and the messages between them.
 #[derive(Default)]
 pub(crate) struct Tables {
     changes: u64,
     sessions: BTreeMap<Device, SharedSession>,
-    /// The last run of each server, and the time of its last question.
-    servers: BTreeMap<ServerName, (u64, u64)>,
+    /// The servers, also those that are gone.
+    servers: BTreeMap<ServerName, Server>,
     /// The messages between servers, each with its number.
     messages: Vec<(u64, ServerName, String)>,
     last_message: u64,
@@ -28,7 +35,8 @@ impl Tables {
     /// Notes that a server has started.
     pub(crate) fn begin(&mut self, server: &ServerName, run: u64, now_ms: u64) {
         self.changes += 1;
-        self.servers.insert(server.clone(), (run, now_ms));
+        let started = Server { run, seen_ms: now_ms, stats: String::new() };
+        self.servers.insert(server.clone(), started);
         self.messages.retain(|(_, to, _)| to != server);
         for session in self.sessions.values_mut() {
             if session.place.take_if(|place| place.server == *server).is_some() {
@@ -45,7 +53,7 @@ impl Tables {
         now_ms: u64,
         entrance: &Entrance,
     ) -> Option<Entered> {
-        self.servers.get(server).filter(|(last, _)| *last == run)?;
+        self.servers.get(server).filter(|last| last.run == run)?;
         let Entrance { username, device, address, port, is_listed, .. } = entrance.clone();
         let key = (username.clone(), device);
         let is_there = |session: &&SharedSession| {
@@ -87,20 +95,19 @@ impl Tables {
         server: &ServerName,
         run: u64,
         now_ms: u64,
-        known: &Known,
+        (known, stats): (&Known, String),
     ) -> Option<News> {
-        let (last_run, seen_ms) = self.servers.get_mut(server)?;
-        if *last_run != run {
-            return None;
-        }
-        let silent_ms = now_ms - std::mem::replace(seen_ms, now_ms);
+        let own = self.servers.get_mut(server).filter(|own| own.run == run)?;
+        let silent_ms = now_ms - std::mem::replace(&mut own.seen_ms, now_ms);
+        own.stats = stats;
         let has_all_sessions = silent_ms > ENDED_KEPT_MS / 2;
         let known_sessions = if has_all_sessions { 0 } else { known.sessions };
         let mut sessions: Vec<SharedSession> = self.sessions.values().cloned().collect();
         sessions.retain(|session| session.id.number > known_sessions);
         sessions.sort_by_key(|session| session.id.number);
-        let others = self.servers.keys().filter(|other| *other != server);
-        let servers = others.filter(|other| self.is_there(other, now_ms)).cloned().collect();
+        let others = self.servers.iter().filter(|(other, _)| *other != server);
+        let there = others.filter(|(other, _)| self.is_there(other, now_ms));
+        let servers = there.map(|(name, other)| (name.clone(), other.stats.clone())).collect();
         self.messages.retain(|(number, to, _)| to != server || *number > known.messages);
         let own = self.messages.iter().filter(|(_, to, _)| to == server);
         let last_message = own.clone().next_back().map_or(known.messages, |(number, ..)| *number);
@@ -130,6 +137,6 @@ impl Tables {
     }
 
     fn is_there(&self, server: &ServerName, now_ms: u64) -> bool {
-        self.servers.get(server).is_some_and(|(_, seen_ms)| now_ms - seen_ms < MAX_SILENT_MS)
+        self.servers.get(server).is_some_and(|other| now_ms - other.seen_ms < MAX_SILENT_MS)
     }
 }

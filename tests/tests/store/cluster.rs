@@ -44,7 +44,7 @@ fn enter(store: &mut Mysql, username: Username, device: Option<PublicKey>) -> u6
 }
 
 fn news(store: &mut Mysql, sessions: u64) -> News {
-    store.ask(&Known { sessions, ..Known::default() }).unwrap()
+    store.ask(&Known { sessions, ..Known::default() }, "").unwrap()
 }
 
 /// Returns the changed sessions: the name, the number and the server.
@@ -62,7 +62,7 @@ fn login_at_one_server_takes_the_session_of_another() {
     let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
     let first = enter(&mut a, alice(), Some(key(1)));
     let before = news(&mut b, 0);
-    assert_eq!(before.servers, [server("a")]);
+    assert_eq!(before.servers, [(server("a"), String::new())]);
     assert_eq!(changes(&before), [("alice".into(), first, Some("a".into()))]);
     let second = enter(&mut b, alice(), Some(key(1)));
     assert!(second > first);
@@ -110,7 +110,7 @@ fn broadcasts_of_all_servers_have_one_order() {
     let both = b.append_among_others(0, &[broadcast(2), broadcast(3)]).unwrap();
     assert_eq!(both, [entry(1), entry(2), entry(3)]);
     let known = Known { broadcasts: 1, ..Known::default() };
-    assert_eq!(a.ask(&known).unwrap().broadcasts, [entry(2), entry(3)]);
+    assert_eq!(a.ask(&known, "").unwrap().broadcasts, [entry(2), entry(3)]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn messages_are_told_once_and_to_their_server() {
     }
     let known = Known { messages: news(&mut b, 0).last_message, ..Known::default() };
     b.tell(&[(server("b"), "more".to_owned())]).unwrap();
-    assert_eq!(b.ask(&known).unwrap().messages, ["more"]);
+    assert_eq!(b.ask(&known, "").unwrap().messages, ["more"]);
     assert_eq!(news(&mut b, 0).messages, ["more"]);
 }
 
@@ -171,7 +171,7 @@ fn taken_name_and_server_without_a_cluster_are_refused() {
     let mut second = join(&database, "a");
     let refused = first.enter(&entrance(alice(), Some(key(1)))).unwrap_err();
     assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
-    let news = first.ask(&Known::default()).unwrap();
+    let news = first.ask(&Known::default(), "").unwrap();
     assert!(news.has_all_sessions && news.sessions.is_empty(), "{news:?}");
     second.end().unwrap();
     drop((first, second));

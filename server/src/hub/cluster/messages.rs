@@ -79,9 +79,11 @@ impl Hub {
         self.message_to_all(&Message::EndMeetings { username, device });
     }
 
-    /// Lets the other servers tell everybody what the operator says.
-    pub(in crate::hub) fn say_elsewhere(&mut self, text: &str) {
-        self.message_to_all(&Message::Say { text: text.to_owned() });
+    /// Lets another server tell everybody what the operator says.
+    pub(in crate::hub) fn say_at(&mut self, server: &ServerName, text: &str) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.send(server.clone(), &Message::Say { text: text.to_owned() });
+        }
     }
 
     fn message_to(&mut self, username: &Username, device: Option<PublicKey>, message: &Message) {
@@ -94,7 +96,7 @@ impl Hub {
 
     fn message_to_all(&mut self, message: &Message) {
         let Some(cluster) = &mut self.cluster else { return };
-        for server in cluster.servers.clone() {
+        for server in cluster.servers.keys().cloned().collect::<Vec<_>>() {
             cluster.send(server, message);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use letschat_protocol::code::Code;
-use letschat_protocol::dialogue::MeetingToken;
+use letschat_protocol::dialogue::{Closing, MeetingToken};
 
 use super::tables::Tables;
 use super::*;
@@ -34,8 +34,8 @@ impl Database {
                 tables.leave(endings);
                 ClusterAnswer::Left { result: Ok(()) }
             }
-            ClusterRequest::Ask { known } => {
-                let news = tables.ask(server, RUN, *now_ms, &known).unwrap();
+            ClusterRequest::Ask { known, stats } => {
+                let news = tables.ask(server, RUN, *now_ms, (&known, stats)).unwrap();
                 let broadcasts = all[known.broadcasts as usize..].to_vec();
                 ClusterAnswer::News { result: Ok(Box::new(News { broadcasts, ..news })) }
             }
@@ -321,6 +321,55 @@ fn invitation_to_a_meeting_names_the_inviting_server() {
     servers.put(1, Input::Operator(Operator::Kick("bob".parse().unwrap())));
     let ended = servers.look(0);
     assert!([first, second].iter().all(|side| closes(&ended, *side)), "{ended:?}");
+}
+
+#[test]
+fn operator_speaks_to_all_servers_or_to_one() {
+    let mut servers = Servers::new();
+    servers.member(0, "alice");
+    let bob = servers.member(1, "bob");
+    // What another server counts comes with its next question.
+    servers.ask();
+    servers.ask();
+    let mut ask = |command: Operator, server: Option<&str>| {
+        servers.look(0);
+        servers.look(1);
+        let command = match server {
+            Some(server) => Operator::At { server: name(server), command: Box::new(command) },
+            None => command,
+        };
+        servers.put(0, Input::Operator(command));
+        let answers = servers.look(0).into_iter().filter_map(|effect| match effect {
+            Effect::Answer(answer) => Some(answer),
+            _ => None,
+        });
+        (answers.last().unwrap(), servers.look(1))
+    };
+    let mut stats = |server| match ask(Operator::Stats, server).0 {
+        OperatorAnswer::Stats(stats) => (stats.servers.len(), stats.tally.logins_accepted),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([stats(None), stats(Some("a")), stats(Some("b"))], [(2, 2), (1, 1), (1, 1)]);
+    let mut listed = |server| match ask(Operator::List { after: None }, server).0 {
+        OperatorAnswer::Sessions(page) => page.sessions.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([listed(None), listed(Some("a")), listed(Some("b"))], [2, 1, 1]);
+    let mut said = |server| match ask(Operator::Say("hello".into()), server) {
+        (OperatorAnswer::Said { recipients, .. }, there) => {
+            (recipients, notices(&there, bob).len())
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([said(None), said(Some("a")), said(Some("b"))], [(2, 1), (1, 0), (1, 1)]);
+    let kick = Operator::Kick("bob".parse().unwrap());
+    let (answer, _) = ask(kick.clone(), Some("a"));
+    assert!(matches!(answer, OperatorAnswer::NotHere { .. }), "{answer:?}");
+    let (answer, _) = ask(kick.clone(), Some("z"));
+    assert!(matches!(answer, OperatorAnswer::NoServer { .. }), "{answer:?}");
+    let (answer, there) = ask(kick, Some("b"));
+    assert!(matches!(answer, OperatorAnswer::Kicked { .. }), "{answer:?}");
+    assert_eq!(notices(&there, bob), [Notice::Closing(Closing::Kicked)]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub enum ClusterRequest {
     /// End sessions. The hub sends only one such request at a time.
     Leave { endings: Vec<Ending> },
     /// Ask for what is new. The hub sends only one such request at a time.
-    Ask { known: Known },
+    Ask { known: Known, stats: String },
     /// Leave messages for other servers. The hub sends only one such request at a time.
     Tell { messages: Vec<(ServerName, String)> },
     /// Commit broadcasts in this order. The hub sends only one such request at a time. `after` is the highest published
@@ -56,8 +56,8 @@ impl ClusterRequest {
             ClusterRequest::Leave { endings } => {
                 ClusterAnswer::Left { result: Ok(cluster.leave(&endings)?) }
             }
-            ClusterRequest::Ask { known } => {
-                ClusterAnswer::News { result: Ok(Box::new(cluster.ask(&known)?)) }
+            ClusterRequest::Ask { known, stats } => {
+                ClusterAnswer::News { result: Ok(Box::new(cluster.ask(&known, &stats)?)) }
             }
             ClusterRequest::Tell { messages } => {
                 ClusterAnswer::Told { result: Ok(cluster.tell(&messages)?) }

@@ -149,9 +149,9 @@ impl Cluster for Mysql {
         })
     }
 
-    fn ask(&mut self, known: &Known) -> Result<News, StoreError> {
+    fn ask(&mut self, known: &Known, stats: &str) -> Result<News, StoreError> {
         let Member { name, run } = self.member()?;
-        let silent_ms = match self.session.run(|conn| be_seen(conn, &name, run)) {
+        let silent_ms = match self.session.run(|conn| be_seen(conn, &name, run, stats)) {
             // The sessions of this server are no more.
             Err(error @ StoreError::InUse(_)) => {
                 tracing::error!(%error, "this server has lost its place in the cluster");
@@ -311,24 +311,33 @@ fn lock_log(conn: &mut Conn) -> Result<u64, Failure> {
 }
 
 /// Notes that the server is there. Returns the time since it was noted last, or `None` if its row was deleted.
-fn be_seen(conn: &mut Conn, name: &ServerName, run: u64) -> Result<Option<u64>, Failure> {
+fn be_seen(
+    conn: &mut Conn,
+    name: &ServerName,
+    run: u64,
+    stats: &str,
+) -> Result<Option<u64>, Failure> {
     let select = format!("SELECT run, {NOW_MS} - seen_ms AS silent_ms FROM servers WHERE name = ?");
     let row: Option<Row> = conn.exec_first(select, (name.as_str(),))?;
     let Some(row) = row else { return Ok(None) };
     if column::<u64>(&row, "run")? != run {
         return Err(name_is_taken(name).into());
     }
-    let update = format!("UPDATE servers SET seen_ms = {NOW_MS} WHERE name = ? AND run = ?");
-    conn.exec_drop(update, (name.as_str(), run))?;
+    let update =
+        format!("UPDATE servers SET seen_ms = {NOW_MS}, stats = ? WHERE name = ? AND run = ?");
+    conn.exec_drop(update, (stats, name.as_str(), run))?;
     Ok(Some(time_from_column(column(&row, "silent_ms")?)))
 }
 
-fn others(conn: &mut Conn, name: &ServerName) -> Result<Vec<ServerName>, Failure> {
+fn others(conn: &mut Conn, name: &ServerName) -> Result<Vec<(ServerName, String)>, Failure> {
     let select = format!(
-        "SELECT name FROM servers WHERE name <> ? AND seen_ms > {NOW_MS} - ? ORDER BY name"
+        "SELECT name, coalesce(stats, '') AS stats FROM servers
+         WHERE name <> ? AND seen_ms > {NOW_MS} - ? ORDER BY name"
     );
     let rows: Vec<Row> = conn.exec(select, (name.as_str(), MAX_SILENT_MS))?;
-    rows.iter().map(|row| server_of(&column::<String>(row, "name")?)).collect()
+    let server =
+        |row: &Row| Ok((server_of(&column::<String>(row, "name")?)?, column(row, "stats")?));
+    rows.iter().map(server).collect()
 }
 
 fn sessions(conn: &mut Conn, after: u64) -> Result<Vec<SharedSession>, Failure> {

@@ -116,7 +116,8 @@ const CLUSTER: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS servers (
         name       VARCHAR(48)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
         run        BIGINT UNSIGNED NOT NULL,
-        seen_ms    BIGINT       NOT NULL
+        seen_ms    BIGINT       NOT NULL,
+        stats      TEXT         CHARACTER SET ascii COLLATE ascii_bin
     ) ENGINE = InnoDB",
     "CREATE TABLE IF NOT EXISTS sessions (
         username   VARCHAR(32)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
