@@ -7,11 +7,13 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use letschat_protocol::dialogue::Secret;
-use redis::{Client, Connection, ConnectionInfo, IntoConnectionInfo as _, RedisError};
+use redis::{
+    Client, Connection, ConnectionInfo, IntoConnectionInfo as _, RedisError, TlsCertificates,
+};
 
 use crate::hub::Input;
 use crate::net::Event;
@@ -21,10 +23,12 @@ use crate::store::cluster::ServerName;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The longest wait for a ring before the connection is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(10);
 
-/// The pause after a failure, and the one after the end of a connection that had worked.
+/// The pause after a failure.
 const REST: Duration = Duration::from_secs(1);
+
+/// The pause after the end of a connection that had worked for some time.
 const SHORT_REST: Duration = Duration::from_millis(20);
 
 /// A Valkey or Redis server, written as `redis://[USER@]HOST[:PORT][/NUMBER]`, or with `rediss` for TLS. `Display` omits
@@ -34,6 +38,8 @@ pub struct BellLocation {
     url: String,
     /// The password. It is not a part of the text, which others can read.
     pub password: Option<Secret>,
+    /// The certificate authorities for TLS as PEM, instead of the system's.
+    pub authority: Option<Vec<u8>>,
 }
 
 /// A text that names no such server.
@@ -59,7 +65,7 @@ impl FromStr for BellLocation {
         match info.redis_settings().password() {
             _ if !is_url => Err(BellLocationError::Form),
             Some(_) => Err(BellLocationError::Password),
-            None => Ok(BellLocation { url: text.to_owned(), password: None }),
+            None => Ok(BellLocation { url: text.to_owned(), password: None, authority: None }),
         }
     }
 }
@@ -77,7 +83,13 @@ impl BellLocation {
             let settings = info.redis_settings().clone().set_password(password);
             info = info.set_redis_settings(settings);
         }
-        Client::open(info)
+        match &self.authority {
+            None => Client::open(info),
+            Some(authority) => {
+                let root_cert = Some(authority.clone());
+                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+            }
+        }
     }
 }
 
@@ -160,6 +172,7 @@ impl Rope {
     fn listen(&self, events: &Sender<Event>) {
         let mut is_told = false;
         while !events.is_closed() {
+            let begin = Instant::now();
             match self.listen_once(events) {
                 Err(error) if !is_told => {
                     is_told = true;
@@ -167,13 +180,9 @@ impl Rope {
                     tracing::warn!(%place, %error, "the bell that --cluster names is silent; news of other servers takes up to a second");
                 }
                 Err(_) => {}
-                Ok(()) => {
-                    is_told = false;
-                    thread::sleep(SHORT_REST);
-                    continue;
-                }
+                Ok(()) => is_told = false,
             }
-            thread::sleep(REST);
+            thread::sleep(if begin.elapsed() > LOOK { SHORT_REST } else { REST });
         }
     }
 
@@ -192,7 +201,10 @@ impl Rope {
                 Ok(message) => {
                     is_rung = message.get_payload_bytes() != self.name.as_str().as_bytes();
                 }
-                Err(error) if error.is_timeout() && !events.is_closed() => {}
+                Err(error) if error.is_timeout() && !events.is_closed() => {
+                    // The other side may have gone without a word.
+                    listening.ping::<redis::Value>()?;
+                }
                 Err(_) => break,
             }
         }

@@ -151,9 +151,10 @@ impl Server {
         raise_descriptor_limit();
         let folder = &settings.data_folder;
         let data_folder = DataFolder::open(folder).map_err(|error| lock_error(folder, error))?;
-        let (mut store, store_lock) = open_store(&settings)?;
-        let log = store.load_log().map_err(|error| store_error(&settings.store, error))?;
+
         let Credentials { config, fingerprint } = Credentials::load_or_make(&data_folder)?;
+        let (mut store, store_lock) = open_store(&settings, &fingerprint)?;
+        let log = store.load_log().map_err(|error| store_error(&settings.store, error))?;
         let ports = open_ports(settings.listen, settings.port)?;
 
         let (events, inbox) = async_channel::bounded(QUEUE_EVENTS);
@@ -297,7 +298,10 @@ fn store_error(location: &StoreLocation, source: StoreError) -> StartError {
 
 /// Opens the store. SQLite's file is locked first, so that a second server changes nothing in it.
 /// MySQL has a lock of its own.
-fn open_store(settings: &ServerSettings) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
+fn open_store(
+    settings: &ServerSettings,
+    fingerprint: &Fingerprint,
+) -> Result<(Box<dyn Store>, Option<Lock>), StartError> {
     let location = &settings.store;
     let failed = |error| store_error(location, error);
     match location {
@@ -311,7 +315,7 @@ fn open_store(settings: &ServerSettings) -> Result<(Box<dyn Store>, Option<Lock>
         StoreLocation::Mysql(database) => {
             let opened = match &settings.cluster {
                 None => Mysql::open(database),
-                Some(cluster) => Mysql::join(database, cluster.name.clone()),
+                Some(cluster) => Mysql::join(database, cluster.name.clone(), fingerprint),
             };
             Ok((Box::new(opened.map_err(failed)?), None))
         }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -25,6 +26,7 @@ const PROGRAMS: [&str; 3] = ["valkey-server", "redis-server", "redis-check-rdb"]
 /// A Valkey or Redis server. It keeps nothing on disk.
 pub struct Bell {
     port: u16,
+    flags: Vec<String>,
     process: Child,
 }
 
@@ -32,7 +34,24 @@ impl Bell {
     /// Starts it on a free port of 127.0.0.1.
     pub fn start() -> Bell {
         let port = free_port();
-        Bell { port, process: launch(port) }
+        Bell::start_with(port, vec!["--port".into(), port.to_string()])
+    }
+
+    /// Starts one that speaks TLS alone and wants this password. The certificates are in the folder, by
+    /// [`make_certificates`](crate::mysql_server::make_certificates).
+    pub fn start_with_tls(folder: &Path, password: &str) -> Bell {
+        let port = free_port();
+        let mut flags = vec!["--port".into(), "0".into(), "--tls-port".into(), port.to_string()];
+        for (flag, file) in [("--tls-cert-file", "server.pem"), ("--tls-key-file", "server.key")] {
+            flags.extend([flag.into(), folder.join(file).display().to_string()]);
+        }
+        flags.extend(["--tls-auth-clients", "no", "--requirepass", password].map(str::to_owned));
+        Bell::start_with(port, flags)
+    }
+
+    fn start_with(port: u16, flags: Vec<String>) -> Bell {
+        let process = launch(&flags);
+        Bell { port, flags, process }
     }
 
     /// Returns its address.
@@ -59,7 +78,7 @@ impl Bell {
 
     /// Starts it again, empty.
     pub fn start_again(&mut self) {
-        self.process = launch(self.port);
+        self.process = launch(&self.flags);
     }
 }
 
@@ -69,14 +88,14 @@ impl Drop for Bell {
     }
 }
 
-fn launch(port: u16) -> Child {
+fn launch(flags: &[String]) -> Child {
     let is_there = |name: &&str| {
         let found = Command::new("sh").args(["-c", "command -v \"$0\"", name]).output();
         found.unwrap().status.success()
     };
     let program = PROGRAMS.into_iter().find(is_there).expect("Valkey or Redis is there");
     let mut command = Command::new(program);
-    command.arg0("redis-server").args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    command.arg0("redis-server").args(flags).args(["--bind", "127.0.0.1"]);
     command.args(["--save", "", "--appendonly", "no"]).stdout(Stdio::piped());
     let mut process = command.spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);

@@ -240,7 +240,8 @@ fn lines_of(process: &mut Child) -> Receiver<String> {
 }
 
 /// Creates a CA, and a certificate for 127.0.0.1.
-fn make_certificates(folder: &Path) {
+/// Makes an authority (`authority.pem`) and a certificate of it for 127.0.0.1 (`server.pem`, `server.key`).
+pub fn make_certificates(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,8 +1,11 @@
 //! The place of a server in a cluster.
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use letschat_flags::files;
 use letschat_server::settings::{BellLocation, ClusterSettings, ServerName, StoreLocation};
 
 use super::password::{PasswordError, Places, SecretParser};
@@ -23,7 +26,7 @@ pub(super) struct ClusterFlags {
         long,
         env = "LETSCHAT_SERVER_CLUSTER",
         hide_env_values = true,
-        value_name = "BELL",
+        value_name = "URL",
         value_parser = SecretParser::<BellLocation>::of("--cluster (or LETSCHAT_SERVER_CLUSTER)"),
         conflicts_with = "classroom"
     )]
@@ -37,6 +40,10 @@ pub(super) struct ClusterFlags {
     /// LETSCHAT_SERVER_CLUSTER_PASSWORD]
     #[arg(long, env = "LETSCHAT_SERVER_CLUSTER_PASSWORD_FILE", value_name = "FILE")]
     cluster_password_file: Option<PathBuf>,
+
+    /// A PEM file with the certificate authorities for Valkey or Redis, instead of the system's [with rediss://]
+    #[arg(long, env = "LETSCHAT_SERVER_CLUSTER_CA", value_name = "FILE")]
+    cluster_ca: Option<PathBuf>,
 }
 
 /// The settings of the cluster are incomplete or contradictory.
@@ -44,8 +51,10 @@ pub(super) struct ClusterFlags {
 pub(crate) enum ClusterFlagsError {
     #[error("the servers of a cluster share a database: --cluster needs --store mysql://...")]
     NoSharedStore,
-    #[error("--name and --cluster-password-file are of use only with --cluster")]
+    #[error("--name, --cluster-password-file and --cluster-ca are of use only with --cluster")]
     Useless,
+    #[error("can't use the certificate authorities in {path}, which --cluster-ca names: {source}")]
+    Authority { path: PathBuf, source: io::Error },
     #[error("this machine has no name that can be a server's; choose one with --name")]
     NoName,
     #[error(transparent)]
@@ -59,8 +68,8 @@ impl ClusterFlags {
         store: &StoreLocation,
     ) -> Result<Option<ClusterSettings>, ClusterFlagsError> {
         let Some(mut bell) = self.cluster.clone() else {
-            return match (&self.name, &self.cluster_password_file) {
-                (None, None) => Ok(None),
+            return match (&self.name, &self.cluster_password_file, &self.cluster_ca) {
+                (None, None, None) => Ok(None),
                 _ => Err(ClusterFlagsError::Useless),
             };
         };
@@ -72,6 +81,11 @@ impl ClusterFlags {
             None => machine().ok_or(ClusterFlagsError::NoName)?,
         };
         bell.password = PASSWORD.password(self.cluster_password_file.as_deref())?;
+        if let Some(path) = &self.cluster_ca {
+            let unusable = |source| ClusterFlagsError::Authority { path: path.clone(), source };
+            files::refuse_irregular(path).map_err(unusable)?;
+            bell.authority = Some(fs::read(path).map_err(unusable)?);
+        }
         Ok(Some(ClusterSettings { name, bell }))
     }
 }

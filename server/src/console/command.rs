@@ -139,10 +139,16 @@ impl Command {
     }
 
     fn standard(line: &str) -> Option<Result<Command, Mistake>> {
-        if let Some((server, command)) = at_server(line) {
-            let command = Command::standard(&command)?;
-            return Some(command.map(|command| Command::At(server, Box::new(command))));
+        match at_server(line) {
+            Some((server, command)) => {
+                let command = Command::of_all_servers(&command)?;
+                Some(command.map(|command| Command::At(server, Box::new(command))))
+            }
+            None => Command::of_all_servers(line),
         }
+    }
+
+    fn of_all_servers(line: &str) -> Option<Result<Command, Mistake>> {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let word = word.to_lowercase();
         Some(Ok(match (word.as_str(), rest.trim_start()) {
@@ -266,6 +272,7 @@ mod tests {
             ("say \u{200b}", "say TEXT"),
             ("list --server", "list"),
             ("list --server a b", "list"),
+            ("list --server a --server b", "list"),
             ("kick --server a", "kick NAME"),
         ] {
             assert_eq!(mistaken(line), Mistake::Misused(usage), "{line:?}");

@@ -81,6 +81,9 @@ impl Hub {
         if self.uncommitted.is_committing() || self.uncommitted.waiting.is_empty() {
             return;
         }
+        if self.cluster.as_ref().is_some_and(|cluster| cluster.is_stale(now)) {
+            return self.rung(now);
+        }
         let count = self.uncommitted.waiting.len().min(MAX_BATCH);
         for Waiting { from, sender, text } in self.uncommitted.waiting.drain(..count) {
             let broadcast = self.log.date(sender, text, now);
@@ -131,6 +134,25 @@ impl Hub {
         self.go_on(now);
     }
 
+    /// Goes on after an answer of the cluster. If it came late, who is logged in elsewhere by now has said it there.
+    pub(super) fn broadcasts_go_on(&mut self, now: Now, was_stale: bool) {
+        if was_stale {
+            let connections = &self.connections;
+            self.uncommitted.waiting.retain(|waiting| connections.contains_key(&waiting.from));
+        }
+        self.commit_next(now);
+    }
+
+    /// Refuses what waits for an answer of the cluster, which does not come.
+    pub(super) fn broadcasts_wait_in_vain(&mut self, now: Now) {
+        if !self.uncommitted.is_committing() {
+            for Waiting { from, .. } in std::mem::take(&mut self.uncommitted.waiting) {
+                let reply = self.broadcast_not_kept();
+                self.answer_later(now, from, &reply);
+            }
+        }
+    }
+
     /// Publishes what was committed, unless it was published before: in a cluster, entries come by two ways.
     pub(super) fn publish_new(&mut self, now: Now, entry: &StoredEntry) {
         if entry.broadcast.number > self.log.head() {
@@ -179,7 +201,13 @@ impl Hub {
 
     fn broadcast_not_kept(&mut self) -> Reply {
         self.effects.push(Effect::Record(Record::StoreFailed { what: "keep a broadcast" }));
-        let why = "The broadcast could not be kept, so it was not sent. Try again.";
+        let why = match self.cluster {
+            None => "The broadcast could not be kept, so it was not sent. Try again.",
+            // Other servers show what was committed, also if the answer was lost.
+            Some(_) => {
+                "The database did not answer, and the broadcast may have been sent. Look before you repeat it."
+            }
+        };
         Reply::new(Code::StoreUnavailable, why)
     }
 

@@ -22,13 +22,19 @@ use super::directory::{Entry, Location};
 use super::operator::Share;
 use super::{ConnectionId, Effect, Hub};
 use crate::store::cluster::{
-    ClusterAnswer, ClusterRequest, Ending, Entered, Entrance, Known, MAX_NEWS, News, ServerName,
-    SessionId, SharedPlace, SharedSession,
+    ClusterAnswer, ClusterRequest, Ending, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News,
+    ServerName, SessionId, SharedPlace, SharedSession,
 };
 use crate::store::{StoreRequest, Unavailable};
 
 /// The interval at which a server asks for what is new.
 const ASK_MS: u64 = 1_000;
+
+/// The shortest interval of questions, however often others ring.
+pub(super) const LEAST_ASK_MS: u64 = 10;
+
+/// The most things in one batch, each of which is a statement of the database.
+const MAX_BATCH: usize = 256;
 
 /// A device of an account, or the sessions that are typed by hand.
 type Device = (Username, Option<PublicKey>);
@@ -60,6 +66,10 @@ struct Shared {
 struct Asks {
     /// The time of the next one, on the boot clock.
     due_ms: u64,
+    /// The time at which the last one was sent.
+    begun_ms: u64,
+    /// The time of the last answer.
+    heard_ms: u64,
     /// True while one is under way.
     is_under_way: bool,
     /// True if another server has rung meanwhile.
@@ -82,13 +92,14 @@ impl<T> Default for Batch<T> {
 }
 
 impl<T: Clone> Batch<T> {
-    /// Takes what waits, unless a batch is under way, or has failed before it is time for a question.
+    /// Takes some of what waits, unless a batch is under way, or has failed before it is time for a question.
     fn take(&mut self, is_time: bool) -> Option<Vec<T>> {
         if !self.under_way.is_empty() || self.waiting.is_empty() || self.has_failed && !is_time {
             return None;
         }
         self.has_failed = false;
-        self.under_way = std::mem::take(&mut self.waiting);
+        let count = self.waiting.len().min(MAX_BATCH);
+        self.under_way = self.waiting.drain(..count).collect();
         Some(self.under_way.clone())
     }
 
@@ -110,10 +121,21 @@ impl Cluster {
             known: Known::default(),
             servers: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            asks: Asks { due_ms: now_ms, is_under_way: false, is_due_again: false },
+            asks: Asks {
+                due_ms: now_ms,
+                begun_ms: 0,
+                heard_ms: now_ms,
+                is_under_way: false,
+                is_due_again: false,
+            },
             leaving: Batch::default(),
             telling: Batch::default(),
         }
+    }
+
+    /// Returns true if this server may not know what has happened meanwhile: it asks before it commits anything.
+    pub(super) fn is_stale(&self, now: Now) -> bool {
+        now.boot_ms > self.asks.heard_ms + MAX_SILENT_MS
     }
 
     /// Returns the time at which something is due.
@@ -162,20 +184,21 @@ impl Cluster {
 impl Hub {
     /// Sends what is due to the store.
     pub(super) fn cluster_due(&mut self, now: Now) {
-        let (head, share) = (self.log.head(), self.share(now));
+        let asks = self.cluster.as_ref().map(|cluster| &cluster.asks);
+        let is_time = asks.is_some_and(|asks| !asks.is_under_way && asks.due_ms <= now.boot_ms);
+        let (head, share) = (self.log.head(), is_time.then(|| self.share(now)));
         let Some(cluster) = &mut self.cluster else { return };
-        let is_time = !cluster.asks.is_under_way && cluster.asks.due_ms <= now.boot_ms;
-        let requests = [
-            cluster.telling.take(is_time).map(|messages| ClusterRequest::Tell { messages }),
-            cluster.leaving.take(is_time).map(|endings| ClusterRequest::Leave { endings }),
-        ];
-        let mut requests: Vec<ClusterRequest> = requests.into_iter().flatten().collect();
-        if is_time {
-            cluster.asks.is_under_way = true;
+        let mut requests = Vec::new();
+        if let Some(share) = share {
+            (cluster.asks.is_under_way, cluster.asks.begun_ms) = (true, now.boot_ms);
             let known = Known { broadcasts: head, ..cluster.known };
             let stats = serde_json::to_string(&share).unwrap_or_default();
             requests.push(ClusterRequest::Ask { known, stats });
         }
+        let messages = cluster.telling.take(is_time);
+        requests.extend(messages.map(|messages| ClusterRequest::Tell { messages }));
+        let endings = cluster.leaving.take(is_time);
+        requests.extend(endings.map(|endings| ClusterRequest::Leave { endings }));
         let requests = requests.into_iter().map(StoreRequest::Cluster).map(Effect::Store);
         self.effects.extend(requests);
     }
@@ -183,7 +206,7 @@ impl Hub {
     /// Asks for what is new, since another server has rung.
     pub(super) fn rung(&mut self, now: Now) {
         if let Some(Cluster { asks, .. }) = &mut self.cluster {
-            asks.due_ms = now.boot_ms;
+            asks.due_ms = now.boot_ms.max(asks.begun_ms + LEAST_ASK_MS);
             asks.is_due_again = asks.is_under_way;
         }
     }
@@ -304,9 +327,29 @@ impl Hub {
         let Some(cluster) = &mut self.cluster else { return };
         let Batch { waiting, under_way, .. } = &mut cluster.leaving;
         let is_same = |ending: &Ending| ending.session == session;
-        if !waiting.iter().chain(&*under_way).any(is_same) {
+        // A server that stops ends all of its sessions at once. That of another server may have been ended before.
+        let is_known = why.is_some() && waiting.iter().chain(&*under_way).any(is_same);
+        if !self.is_stopping && !is_known {
             waiting.push(Ending { session, why });
         }
+    }
+
+    /// Returns the sessions of an account, also those at servers that are gone, which may come back.
+    pub(super) fn sessions_anywhere(&self, username: &Username) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = self.directory.sessions(username).copied().collect();
+        let shared = self.cluster.iter().flat_map(|cluster| &cluster.sessions);
+        let gone = shared.filter(|((name, device), _)| {
+            name == username && !entries.iter().any(|entry| entry.key == *device)
+        });
+        let gone = gone.map(|((_, device), shared)| Entry {
+            key: *device,
+            location: Location::Remote { number: shared.number },
+            address: shared.place.address,
+            port: shared.place.port,
+        });
+        let gone: Vec<Entry> = gone.collect();
+        entries.extend(gone);
+        entries
     }
 
     /// Notes whether a device at another server is listed.
@@ -323,8 +366,11 @@ impl Hub {
         let asks = &mut cluster.asks;
         asks.is_under_way = false;
         let is_due_again = std::mem::take(&mut asks.is_due_again);
-        asks.due_ms = if is_due_again { now.boot_ms } else { now.boot_ms + ASK_MS };
-        let Ok(news) = result else { return };
+        let pause_ms = if is_due_again { LEAST_ASK_MS } else { ASK_MS };
+        asks.due_ms = asks.begun_ms.max(now.boot_ms.saturating_sub(LEAST_ASK_MS)) + pause_ms;
+        let Ok(news) = result else { return self.broadcasts_wait_in_vain(now) };
+        let was_stale = now.boot_ms > asks.heard_ms + MAX_SILENT_MS;
+        asks.heard_ms = now.boot_ms;
         let News { servers, sessions, has_all_sessions, broadcasts, mail, .. } = *news;
         if broadcasts.len() >= MAX_NEWS || news.messages.len() >= MAX_NEWS {
             asks.due_ms = now.boot_ms;
@@ -351,6 +397,7 @@ impl Hub {
         for (username, device) in mail {
             self.has_mail(now, &username, &device);
         }
+        self.broadcasts_go_on(now, was_stale);
     }
 
     /// Notes which servers are there: the sessions of one that has gone are shown no more.
@@ -420,7 +467,8 @@ impl Hub {
             .map(|(id, _)| id)
             .collect();
         for id in ended {
-            self.close(now, id, Closing::Replaced);
+            // Its client logs in again.
+            self.close(now, id, Closing::Recheck);
         }
     }
 

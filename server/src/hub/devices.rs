@@ -301,8 +301,7 @@ impl Hub {
     /// checked too.
     fn end_changed(&mut self, now: Now, change: &ListChange, why: Closing) {
         let ListChange { username, entry, is_recovery, .. } = change;
-        let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
-        for session in sessions {
+        for session in self.sessions_anywhere(username) {
             let is_its_own = session.key == Some(entry.device);
             let is_removed = match entry.change {
                 Change::Remove => is_its_own,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
 use super::connection::{Connection, Phase};
-use super::directory::{Entry, Location};
+use super::directory::{Entry, Location, Sessions};
 use super::tally::Tally;
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::cluster::ServerName;
@@ -158,8 +158,8 @@ impl Hub {
             (Operator::Say(text), at) => self.say(text, at.as_ref()),
             (Operator::Kick(username), at) => self.kick(now, username, at.as_ref()),
             (Operator::Stats, at) => OperatorAnswer::Stats(self.stats(now, at.as_ref())),
-            // Nobody stops another server.
-            (Operator::Stop | Operator::At { .. }, _) => return self.stop(now),
+            (Operator::Stop, _) => return self.stop(now),
+            (inner @ Operator::At { .. }, _) => return self.operator(now, inner),
         };
         self.effects.push(Effect::Answer(answer));
     }
@@ -190,7 +190,10 @@ impl Hub {
         after: Option<&Username>,
         at: Option<&ServerName>,
     ) -> SessionPage {
-        let mut listed = self.directory.after(after);
+        let has_some = |(username, sessions): &(&Username, &Sessions)| {
+            sessions.iter().any(|entry| self.is_at(at, username, entry))
+        };
+        let mut listed = self.directory.after(after).filter(has_some);
         let sessions: Vec<SessionSummary> = listed
             .by_ref()
             .take(PAGE_ACCOUNTS)
@@ -271,9 +274,8 @@ impl Hub {
         if at.is_none() {
             self.end_meetings(now, &username, None);
         }
-        let sessions = self.directory.sessions(&username);
-        let sessions = sessions.filter(|entry| self.is_at(at, &username, entry));
-        let sessions: Vec<Entry> = sessions.copied().collect();
+        let mut sessions = self.sessions_anywhere(&username);
+        sessions.retain(|entry| self.is_at(at, &username, entry));
         if sessions.is_empty() {
             return OperatorAnswer::NotHere { username };
         }

@@ -7,7 +7,7 @@ use letschat_protocol::username::Username;
 
 use super::admission::TooMany;
 use super::connection::{Delayed, DelayedAction, MAX_WRONG_ANSWERS};
-use super::directory::{Entry, Location};
+use super::directory::Location;
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
@@ -124,7 +124,7 @@ impl Hub {
         username: &Username,
         why: Closing,
     ) {
-        let sessions: Vec<Entry> = self.directory.sessions(username).copied().collect();
+        let sessions = self.sessions_anywhere(username);
         for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
             self.end_session(now, username, session, why);
         }

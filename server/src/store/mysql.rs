@@ -9,9 +9,9 @@
 //! * `failure` – errors as sentences
 //! * `admin` – the operator's tool, beside a server
 //!
-//! Everything goes over one connection, and that connection holds the lock, so only one server ever
-//! writes, unless it belongs to a cluster. Each call first replaces a broken connection, so that the server recovers with the
-//! database.
+//! Everything goes over one connection. It holds the lock, so only one server ever writes, unless
+//! the server belongs to a cluster. Each call first replaces a broken connection, so that the server
+//! recovers with the database.
 //!
 //! Commits are as durable as the database is configured: this store relies on the default
 //! `innodb_flush_log_at_trx_commit = 1`.
@@ -28,10 +28,10 @@ mod session;
 use ::mysql::Row;
 use ::mysql::prelude::Queryable as _;
 use letschat_protocol::dialogue::Broadcast;
-use letschat_protocol::identity::PublicKey;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
-use self::cluster::Member;
+use self::cluster::{Member, Standing};
 use self::failure::{Failure, column, refused_as_duplicate};
 use self::location::MysqlLocation;
 use self::session::{Role, Session};
@@ -55,6 +55,8 @@ pub struct Mysql {
     doubtful: Vec<(u64, u64)>,
     /// This server in its cluster, if it belongs to one.
     member: Option<Member>,
+    /// What this server has done as a member of a cluster.
+    standing: Standing,
 }
 
 impl Mysql {
@@ -73,11 +75,17 @@ impl Mysql {
     ///
     /// # Errors
     ///
-    /// As [`open`](Mysql::open), and [`StoreError::InUse`] while a server without a cluster uses it.
-    pub fn join(location: &MysqlLocation, name: ServerName) -> Result<Mysql, StoreError> {
+    /// As [`open`](Mysql::open), and [`StoreError::InUse`] while a server without a cluster uses it, or servers with
+    /// another key than this one.
+    pub fn join(
+        location: &MysqlLocation,
+        name: ServerName,
+        fingerprint: &Fingerprint,
+    ) -> Result<Mysql, StoreError> {
         let mut mysql = Mysql::open_as(Role::Member, location)?;
         mysql.member = Some(Member { name, run: random_epoch()? });
         mysql.wait_for_name()?;
+        mysql.agree_on_the_key(fingerprint)?;
         mysql.begin()?;
         Ok(mysql)
     }

@@ -205,14 +205,8 @@ impl World {
                 force: false,
                 switch: true,
             },
-            Act::Approve(name) => {
-                self.decided(person, &name);
-                Request::Approve(Some(name.to_string()))
-            }
-            Act::Deny(name) => {
-                self.decided(person, &name);
-                Request::Deny(Some(name.to_string()))
-            }
+            Act::Approve(name) => Request::Approve(Some(name.to_string())),
+            Act::Deny(name) => Request::Deny(Some(name.to_string())),
             Act::Say => Request::Say { to: None, text },
             Act::Send(other) => Request::Send { to: self.people[other].name.to_string(), text },
             Act::Disconnect => Request::Disconnect(None),
@@ -241,13 +235,6 @@ impl World {
     /// Returns true for two devices of one account.
     fn are_one(&self, one: usize, other: usize) -> bool {
         self.people[one].name == self.people[other].name
-    }
-
-    /// Notes a decision on the messages of a stranger.
-    fn decided(&mut self, person: usize, stranger: &Username) {
-        if let Some(decided) = self.people[person].history.strangers.get_mut(stranger) {
-            *decided = Some(self.now.boot_ms);
-        }
     }
 
     pub(crate) fn person_tick(&mut self, person: usize) {

@@ -160,6 +160,14 @@ impl World {
                 chat.closed = true;
             }
             Told::LoggedIn { .. } => who.history.returned += 1,
+            Told::State(state) => {
+                // A decision on another device's request leaves this one open, and it ends by itself in the end.
+                let strangers = who.history.strangers.iter_mut();
+                for (from, decided) in strangers.filter(|(_, decided)| decided.is_none()) {
+                    let is_open = state.requests.contains(from);
+                    *decided = (!is_open).then_some(self.now.boot_ms);
+                }
+            }
             Told::Request { group: Some(label), .. } => self.invited(person, label),
             Told::Request { from, kind, .. } => {
                 if kind == RequestKind::Message {

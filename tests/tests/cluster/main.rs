@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use letschat_tests::client::{PASSWORD, TestClient};
-use letschat_tests::cluster::TestCluster;
+use letschat_tests::cluster::{Bell, TestCluster};
+use letschat_tests::mysql_server::{MysqlServer, make_certificates};
 use letschat_tests::programs::{Running, program_by, without_settings};
 use letschat_tests::project::root;
+use letschat_tests::server::TestServer;
 use letschat_tests::typist::{NO_RECEIVER, Typist};
 use serde_json::{Value, json};
 
@@ -108,6 +110,48 @@ fn without_the_bell_news_take_a_second() {
     cluster.bell.start_again();
     bob.ok("broadcast", json!({"text": "with a new one"}));
     alice.wait_event_with("broadcast", "text", "with a new one");
+}
+
+#[test]
+fn bell_proves_its_name_and_wants_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    make_certificates(folder.path());
+    let bell = Bell::start_with_tls(folder.path(), "right");
+    let authority = folder.path().join("authority.pem").display().to_string();
+    let cluster = format!("rediss://{}", bell.address());
+    let password = folder.path().join("password").display().to_string();
+    for (number, known, given, told) in [
+        (1, true, "right", "the bell works"),
+        (2, true, "wrong", "the bell that --cluster names is silent"),
+        (3, false, "right", "the bell that --cluster names is silent"),
+    ] {
+        std::fs::write(&password, given).unwrap();
+        let store = format!("bell_{}_{number}", std::process::id());
+        let store = MysqlServer::shared().location(&store).to_string();
+        let flags =
+            ["--store", &store, "--cluster", &cluster, "--cluster-password-file", &password];
+        let flags = match known {
+            true => [&flags[..], &["--cluster-ca", &authority]].concat(),
+            false => flags.to_vec(),
+        };
+        let server = TestServer::start(&flags);
+        server.wait_log(told);
+        assert!(!server.process.errors().contains(given), "{}", server.process.errors());
+    }
+}
+
+#[test]
+fn console_speaks_for_all_servers() {
+    let mut cluster = TestCluster::start(2);
+    let mut alice = TestClient::join(&cluster.servers[0], "alice");
+    let mut bob = TestClient::join(&cluster.servers[1], "bob");
+    sees(&mut alice, &["alice", "bob"]);
+    let listed = cluster.servers[0].answers("list --server b", "2 of");
+    assert!(listed[1].starts_with("bob") && listed[1].ends_with("by b"), "{listed:?}");
+    cluster.servers[0].answers("say to all", "said to 2");
+    bob.wait_event_with("notice", "message", "Server: to all");
+    cluster.servers[0].answers("kick bob", "bob was told so");
+    bob.is_out_for_good("kicked");
 }
 
 #[test]

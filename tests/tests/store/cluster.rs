@@ -1,13 +1,18 @@
 //! The tables that the servers of a cluster share.
 
+use std::time::Instant;
+
+use ::mysql::prelude::Queryable as _;
 use letschat_protocol::dialogue::Closing;
-use letschat_protocol::identity::PublicKey;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 use letschat_server::store::cluster::{
-    Cluster, Ending, Entered, Entrance, Known, News, ServerName, SessionId,
+    Cluster, ENDED_KEPT_MS, Ending, Entered, Entrance, Known, News, ServerName, SessionId,
 };
 use letschat_server::store::mysql::Mysql;
 use letschat_server::store::{NewBroadcast, Store, StoreError};
+
+use letschat_tests::programs::PATIENCE;
 
 use crate::half_open::Relay;
 use crate::mysql_schema::{MysqlSchema, at};
@@ -15,7 +20,11 @@ use crate::{alice, bob, broadcast, entry, key};
 
 /// Opens the database as a server of a cluster.
 fn join(database: &MysqlSchema<'_>, name: &str) -> Mysql {
-    Mysql::join(&database.location, server(name)).unwrap()
+    Mysql::join(&database.location, server(name), &own_key()).unwrap()
+}
+
+fn own_key() -> Fingerprint {
+    Fingerprint::of_spki(b"the key of all servers")
 }
 
 fn server(name: &str) -> ServerName {
@@ -130,18 +139,57 @@ fn sender_at_two_servers_has_no_time_twice() {
 fn commit_whose_answer_is_lost_is_found() {
     let database = MysqlSchema::new();
     let relay = Relay::start(database.server.address);
-    let mut a = Mysql::join(&at(relay.address, &database.location), server("a")).unwrap();
+    let mut a =
+        Mysql::join(&at(relay.address, &database.location), server("a"), &own_key()).unwrap();
     let mut b = join(&database, "b");
     a.load_log().unwrap();
     a.append_among_others(0, &[broadcast(1)]).unwrap();
     relay.lose_the_answer_to(b"COMMIT");
-    let lost = a.append_among_others(1, &[broadcast(2)]);
-    // Either way, nobody sees it twice.
-    let there = b.append_among_others(0, &[broadcast(3)]).unwrap();
-    match lost {
-        Ok(entries) => assert_eq!((entries, there.len()), (vec![entry(2)], 3)),
-        Err(error) => assert!(there.len() <= 3, "{error}"),
+    // The sender is told that it may have been sent, and it was: everybody gets it once.
+    a.append_among_others(1, &[broadcast(2)]).unwrap_err();
+    assert_eq!(b.append_among_others(0, &[broadcast(3)]).unwrap(), [entry(1), entry(2), entry(3)]);
+    let until = Instant::now() + PATIENCE;
+    let news = loop {
+        match a.ask(&Known { broadcasts: 1, ..Known::default() }, "") {
+            Ok(news) => break news,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+    };
+    assert_eq!(news.broadcasts, [entry(2), entry(3)]);
+}
+
+#[test]
+fn server_with_another_key_is_refused_while_others_are_there() {
+    let database = MysqlSchema::new();
+    let mut first = join(&database, "a");
+    let other = Fingerprint::of_spki(b"another key");
+    let refused = Mysql::join(&database.location, server("b"), &other).unwrap_err();
+    assert!(refused.to_string().contains("copy server-key.pem"), "{refused}");
+    first.end().unwrap();
+    Mysql::join(&database.location, server("b"), &other).unwrap();
+}
+
+#[test]
+fn sessions_of_a_server_that_is_gone_for_long_end_for_all() {
+    let database = MysqlSchema::new();
+    let mut a = join(&database, "a");
+    let number = enter(&mut a, alice(), Some(key(1)));
+    let mut b = join(&database, "b");
+    let mut administrator = database.server.administrator();
+    let table = format!("`{}`.servers", database.location.database);
+    // A server that has been there for a while itself decides it.
+    for update in [
+        format!("UPDATE {table} SET seen_ms = seen_ms - {ENDED_KEPT_MS} - 1000 WHERE name = 'a'"),
+        format!("UPDATE {table} SET since_ms = since_ms - 120000 WHERE name = 'b'"),
+    ] {
+        administrator.query_drop(update).unwrap();
     }
+    let ended = changes(&news(&mut b, number));
+    assert!(matches!(&ended[..], [(name, _, None)] if name == "alice"), "{ended:?}");
+    // If it is there after all, its clients are told to log in again.
+    let back = a.ask(&Known::default(), "").unwrap();
+    assert!(back.has_all_sessions, "{back:?}");
+    assert_eq!(back.sessions[0].why, Some(Closing::Recheck));
 }
 
 #[test]
@@ -176,6 +224,6 @@ fn taken_name_and_server_without_a_cluster_are_refused() {
     second.end().unwrap();
     drop((first, second));
     let _alone = Mysql::open(&database.location).unwrap();
-    let member = Mysql::join(&database.location, server("b")).unwrap_err();
+    let member = Mysql::join(&database.location, server("b"), &own_key()).unwrap_err();
     assert!(matches!(member, StoreError::InUse(_)), "{member}");
 }

@@ -12,7 +12,8 @@ use async_net::TcpStream;
 use futures_lite::FutureExt as _;
 use futures_rustls::TlsConnector;
 use futures_rustls::client::TlsStream;
-use letschat_protocol::dialogue::{ReplyAssembler, Request};
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{FromServer, ReplyAssembler, Request};
 use letschat_protocol::frame::Frame;
 use letschat_protocol::identity::Fingerprint;
 use letschat_protocol::tls::{self, Exported};
@@ -114,8 +115,14 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
     };
 
     let mut replies = ReplyAssembler::default();
+    let target = &target;
     let take = async |frame: &Frame| {
         if let Some(said) = replies.take(frame).map_err(|_| Unreadable)? {
+            // Another server of the service may reach the database.
+            if matches!(&said, FromServer::Reply(reply) if reply.code == Code::StoreUnavailable) {
+                let next = target.last.get() + 1;
+                target.last.set(next % target.service.servers().len());
+            }
             tell(Occurrence::Server(generation, Input::Server(said))).await;
         }
         Ok(())

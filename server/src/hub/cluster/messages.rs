@@ -1,4 +1,5 @@
-//! The messages between servers about the sessions of an account. A lost one must not matter beyond its notice.
+//! The messages between servers about the sessions of an account. They go by the database, and come in their order. One
+//! is lost only if its server crashes, or if the database is away for a minute; it may come twice if an answer is lost.
 
 use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::{FromServer, Notice, ReplyAssembler};
@@ -12,14 +13,14 @@ use super::super::{ConnectionId, Hub};
 use super::Cluster;
 use crate::store::cluster::ServerName;
 
-/// The most messages that wait for the database. Further ones are lost.
+/// The most messages that wait for the database. Further ones are lost. Those that clients cause take half of it.
 const MAX_MESSAGES: usize = 1_000;
 
 /// A message to another server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Message {
-    /// Pass a notice on to a device, or to whom types by hand.
+    /// Pass a notice on to a device, or to the session that is typed by hand.
     Tell { username: String, device: Option<String>, notice: String },
     /// Count it as an activity of a device that somebody has asked for a chat with it.
     Active { username: String, device: Option<String> },
@@ -144,8 +145,10 @@ impl Hub {
 impl Cluster {
     fn send(&mut self, server: ServerName, message: &Message) {
         // The texts of messages are strings, which JSON can express.
+        let is_by_client = matches!(message, Message::Tell { .. } | Message::Active { .. });
+        let most = if is_by_client { MAX_MESSAGES / 2 } else { MAX_MESSAGES };
         if let Ok(text) = serde_json::to_string(message)
-            && self.telling.waiting.len() < MAX_MESSAGES
+            && self.telling.waiting.len() < most
         {
             self.telling.waiting.push((server, text));
         }

@@ -7,6 +7,7 @@ use letschat_protocol::dialogue::{Closing, MeetingToken};
 
 use super::tables::Tables;
 use super::*;
+use crate::hub::cluster::LEAST_ASK_MS;
 use crate::store::cluster::{
     ClusterAnswer, ClusterRequest, Entrance, MAX_SILENT_MS, News, ServerName,
 };
@@ -93,6 +94,10 @@ impl Servers {
     fn put(&mut self, at: usize, input: Input) {
         let mut inputs = VecDeque::from([(at, input)]);
         while let Some((at, input)) = inputs.pop_front() {
+            if input == Input::Rung {
+                // It asks again only after a moment.
+                self.hubs[at].now.boot_ms += LEAST_ASK_MS;
+            }
             let effects = self.hubs[at].put(input).to_vec();
             for effect in &effects {
                 match effect {
@@ -277,7 +282,7 @@ fn introduction_reaches_the_other_server() {
         here.unwrap()
     };
     servers.hubs[1].now.boot_ms += 1_000;
-    assert_eq!(idle_ms(&mut servers), 1_000);
+    assert!(idle_ms(&mut servers) >= 1_000);
     let effects = servers.say(0, alice, &Request::Connect { who: "bob".into() });
     assert_eq!(replies(&effects, alice)[0].code, Code::Ok);
     let told = notices(&servers.look(1), bob);
@@ -285,7 +290,7 @@ fn introduction_reaches_the_other_server() {
         matches!(&told[..], [Notice::Introduction(who)] if who.username.as_str() == "alice"),
         "{told:?}"
     );
-    assert_eq!(idle_ms(&mut servers), 0);
+    assert!(idle_ms(&mut servers) < 1_000);
 }
 
 #[test]

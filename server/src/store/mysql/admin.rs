@@ -4,6 +4,7 @@ use ::mysql::prelude::Queryable as _;
 use ::mysql::{Row, Value};
 use letschat_protocol::username::Username;
 
+use super::cluster::Standing;
 use super::failure::{Failure, column, refused_as_duplicate};
 use super::location::MysqlLocation;
 use super::session::{Role, Session};
@@ -29,7 +30,7 @@ impl Mysql {
         if matches!(role, Role::Server | Role::Member) {
             session.enter_service()?;
         }
-        Ok(Mysql { session, doubtful: Vec::new(), member: None })
+        Ok(Mysql { session, doubtful: Vec::new(), member: None, standing: Standing::default() })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Conn, Row, Value};
 use letschat_protocol::dialogue::Closing;
-use letschat_protocol::identity::PublicKey;
+use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
 
 use super::failure::{Failure, column};
@@ -29,6 +29,10 @@ const NOW_MS: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 const NAME_WAIT: Duration = Duration::from_millis(MAX_SILENT_MS + 1_000);
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The interval at which old rows are deleted, by a server that has been there for as long: after an outage of the
+/// database, the others come back before.
+const FORGET_INTERVAL_MS: u64 = 60_000;
+
 /// The time after which a message is deleted that its server has not taken.
 const MESSAGES_KEPT_MS: u64 = 60_000;
 
@@ -40,7 +44,41 @@ pub(super) struct Member {
     pub(super) run: u64,
 }
 
+/// What a member remembers between its questions.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// The last time at which it deleted old rows.
+    forgot: Option<Instant>,
+    /// True once another server has its name.
+    is_out: bool,
+    /// True while all sessions are due to the hub: an answer with them was lost.
+    owes_all: bool,
+}
+
 impl Mysql {
+    /// Refuses another key than that of the servers that are there: their clients know that one.
+    pub(super) fn agree_on_the_key(&mut self, fingerprint: &Fingerprint) -> Result<(), StoreError> {
+        let own = fingerprint.to_string();
+        let others = self.session.transact(|conn| {
+            lock_counter(conn)?;
+            let select = "SELECT fingerprint FROM cluster";
+            let agreed: Option<Option<String>> = conn.query_first(select)?;
+            if agreed.flatten().is_some_and(|agreed| agreed != own) && present(conn)?.is_some() {
+                return Ok(true);
+            }
+            conn.exec_drop("UPDATE cluster SET fingerprint = ?", (&own,))?;
+            Ok(false)
+        })?;
+        match others {
+            false => Ok(()),
+            true => Err(StoreError::InUse(
+                "its servers have another key than this one; copy server-key.pem and \
+                 server-certificate.pem from the data folder of another server"
+                    .into(),
+            )),
+        }
+    }
+
     /// Waits until no other server has this one's name. After a crash its own last run has it for a moment.
     pub(super) fn wait_for_name(&mut self) -> Result<(), StoreError> {
         let Member { name, .. } = self.member()?;
@@ -50,6 +88,16 @@ impl Mysql {
                 return Err(name_is_taken(&name));
             }
             thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Deletes old rows, unless that was done lately.
+    fn forget_old(&mut self) -> Result<(), StoreError> {
+        let interval = Duration::from_millis(FORGET_INTERVAL_MS);
+        if self.standing.forgot.is_none_or(|when| when.elapsed() > interval) {
+            self.session.transact(forget_old)?;
+            self.standing.forgot = Some(Instant::now());
         }
         Ok(())
     }
@@ -67,8 +115,8 @@ impl Cluster for Mysql {
             let number = lock_counter(conn)? + 1;
             conn.exec_drop(
                 format!(
-                    "INSERT INTO servers (name, run, seen_ms) VALUES (?, ?, {NOW_MS})
-                     ON DUPLICATE KEY UPDATE run = ?, seen_ms = {NOW_MS}"
+                    "INSERT INTO servers (name, run, since_ms, seen_ms) VALUES (?, ?, {NOW_MS}, {NOW_MS})
+                     ON DUPLICATE KEY UPDATE run = ?, since_ms = {NOW_MS}, seen_ms = {NOW_MS}"
                 ),
                 (name.as_str(), run, run),
             )?;
@@ -144,27 +192,35 @@ impl Cluster for Mysql {
                     ),
                 )?;
             }
-            forget_old(conn)?;
             set_counter(conn, number)
         })
     }
 
     fn ask(&mut self, known: &Known, stats: &str) -> Result<News, StoreError> {
         let Member { name, run } = self.member()?;
-        let silent_ms = match self.session.run(|conn| be_seen(conn, &name, run, stats)) {
-            // The sessions of this server are no more.
-            Err(error @ StoreError::InUse(_)) => {
-                tracing::error!(%error, "this server has lost its place in the cluster");
+        let presence = self.session.run(|conn| be_seen(conn, &name, run, stats))?;
+        let is_new = matches!(presence, Presence::New);
+        match presence {
+            Presence::NameIsTaken => {
+                if !std::mem::replace(&mut self.standing.is_out, true) {
+                    let error = name_is_taken(&name);
+                    tracing::error!(%error, "this server has lost its place in the cluster");
+                }
+                // Its sessions are no more.
                 return Ok(News { has_all_sessions: true, ..News::default() });
             }
-            silent_ms => silent_ms?,
-        };
-        let has_all_sessions = silent_ms.is_none_or(|silent_ms| silent_ms > ENDED_KEPT_MS / 2);
-        if silent_ms.is_none() {
-            self.begin()?;
+            Presence::New => self.begin()?,
+            Presence::There { present_ms, .. } if present_ms > FORGET_INTERVAL_MS => {
+                self.forget_old()?;
+            }
+            Presence::There { .. } => {}
         }
+        let is_late = |silent_ms: u64| silent_ms > ENDED_KEPT_MS / 2;
+        self.standing.owes_all |=
+            is_new || matches!(presence, Presence::There { silent_ms, .. } if is_late(silent_ms));
+        let has_all_sessions = self.standing.owes_all;
         let known = Known { sessions: if has_all_sessions { 0 } else { known.sessions }, ..*known };
-        self.session.run(|conn| {
+        let news = self.session.run(|conn| {
             let heads = Known::now(conn)?;
             let mut news =
                 News { has_all_sessions, last_delivery: heads.deliveries, ..News::default() };
@@ -180,11 +236,15 @@ impl Cluster for Mysql {
             }
             (news.messages, news.last_message) = messages(conn, &name, known.messages)?;
             Ok(news)
-        })
+        })?;
+        self.standing.owes_all = false;
+        Ok(news)
     }
 
     fn tell(&mut self, messages: &[(ServerName, String)]) -> Result<(), StoreError> {
         self.session.transact(|conn| {
+            // Numbers rise in the order of the commits while one transaction at a time takes them.
+            lock_counter(conn)?;
             for (server, text) in messages {
                 conn.exec_drop(
                     format!(
@@ -202,9 +262,13 @@ impl Cluster for Mysql {
         after: u64,
         broadcasts: &[NewBroadcast],
     ) -> Result<Vec<StoredEntry>, StoreError> {
+        let Member { name, run } = self.member()?;
         let (mut numbers, mut dated) = (0..0, Vec::new());
         let committed = self.session.transact(|conn| {
             let head = lock_log(conn)?;
+            if run_of(conn, &name)? != Some(run) {
+                return Err(name_is_taken(&name).into());
+            }
             numbers = next_numbers(head, after, broadcasts.len())?;
             dated = dated_after_others(conn, broadcasts)?;
             for (number, broadcast) in numbers.clone().zip(&dated) {
@@ -225,7 +289,12 @@ impl Cluster for Mysql {
                 "SELECT number FROM broadcasts WHERE number = ? AND sender = ? AND time_ms = ?";
             let name = (numbers.start, first.sender.as_str(), first.time_ms);
             match conn.exec_first::<Row, _, _>(select, name)? {
-                Some(_) => Ok(Some(entries_after(conn, after, usize::MAX)?)),
+                Some(_) => {
+                    // Another server may have committed more since.
+                    let mut entries = entries_after(conn, after, usize::MAX)?;
+                    entries.retain(|entry| entry.broadcast.number < numbers.end);
+                    Ok(Some(entries))
+                }
                 None => Ok(None),
             }
         });
@@ -281,6 +350,13 @@ fn name_is_taken(name: &ServerName) -> StoreError {
     StoreError::InUse(why)
 }
 
+/// Returns the run of the last server with this name.
+fn run_of(conn: &mut Conn, name: &ServerName) -> Result<Option<u64>, Failure> {
+    let row: Option<Row> =
+        conn.exec_first("SELECT run FROM servers WHERE name = ?", (name.as_str(),))?;
+    Ok(row.map(|row| column(&row, "run")).transpose()?)
+}
+
 /// Returns true if a server with this name is there.
 fn is_there(conn: &mut Conn, name: &ServerName) -> Result<bool, Failure> {
     let select = format!("SELECT name FROM servers WHERE name = ? AND seen_ms > {NOW_MS} - ?");
@@ -310,23 +386,37 @@ fn lock_log(conn: &mut Conn) -> Result<u64, Failure> {
     Ok(column(&row, "head")?)
 }
 
-/// Notes that the server is there. Returns the time since it was noted last, or `None` if its row was deleted.
-fn be_seen(
-    conn: &mut Conn,
-    name: &ServerName,
-    run: u64,
-    stats: &str,
-) -> Result<Option<u64>, Failure> {
-    let select = format!("SELECT run, {NOW_MS} - seen_ms AS silent_ms FROM servers WHERE name = ?");
+/// A server as its own row has it, before a question.
+enum Presence {
+    /// It is there: the time since its last question, and since its last gap.
+    There { silent_ms: u64, present_ms: u64 },
+    /// Its row was deleted, since it was gone for long.
+    New,
+    /// Another server has its name.
+    NameIsTaken,
+}
+
+/// Notes that the server is there.
+fn be_seen(conn: &mut Conn, name: &ServerName, run: u64, stats: &str) -> Result<Presence, Failure> {
+    let select = format!(
+        "SELECT run, {NOW_MS} - seen_ms AS silent_ms, {NOW_MS} - since_ms AS present_ms
+         FROM servers WHERE name = ?"
+    );
     let row: Option<Row> = conn.exec_first(select, (name.as_str(),))?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else { return Ok(Presence::New) };
     if column::<u64>(&row, "run")? != run {
-        return Err(name_is_taken(name).into());
+        return Ok(Presence::NameIsTaken);
     }
-    let update =
-        format!("UPDATE servers SET seen_ms = {NOW_MS}, stats = ? WHERE name = ? AND run = ?");
-    conn.exec_drop(update, (stats, name.as_str(), run))?;
-    Ok(Some(time_from_column(column(&row, "silent_ms")?)))
+    let update = format!(
+        "UPDATE servers SET since_ms = IF(seen_ms > {NOW_MS} - ?, since_ms, {NOW_MS}),
+                            seen_ms = {NOW_MS}, stats = ?
+         WHERE name = ? AND run = ?"
+    );
+    conn.exec_drop(update, (MAX_SILENT_MS, stats, name.as_str(), run))?;
+    let silent_ms = time_from_column(column(&row, "silent_ms")?);
+    let present_ms = time_from_column(column(&row, "present_ms")?);
+    let present_ms = if silent_ms < MAX_SILENT_MS { present_ms } else { 0 };
+    Ok(Presence::There { silent_ms, present_ms })
 }
 
 fn others(conn: &mut Conn, name: &ServerName) -> Result<Vec<(ServerName, String)>, Failure> {
@@ -422,24 +512,25 @@ fn messages(conn: &mut Conn, name: &ServerName, known: u64) -> Result<(Vec<Strin
 /// Ends all sessions of a server by a change with this number.
 fn end_all(conn: &mut Conn, name: &ServerName, number: u64) -> Result<(), Failure> {
     let update = format!(
-        "UPDATE sessions SET server = NULL, number = ?, changed_ms = {NOW_MS} WHERE server = ?"
+        "UPDATE sessions SET server = NULL, number = ?, why = ?, changed_ms = {NOW_MS} WHERE server = ?"
     );
-    Ok(conn.exec_drop(update, (number, name.as_str()))?)
+    // If it is there after all, its clients log in again.
+    Ok(conn.exec_drop(update, (number, Closing::Recheck.name(), name.as_str()))?)
 }
 
-/// Deletes what nobody needs any more: ended sessions, servers that are gone with theirs, and their messages.
+/// Deletes old messages, and sessions that have ended long ago. Ends the sessions of servers that have been gone for as
+/// long, so that nobody shows them again when a server of that name comes.
 fn forget_old(conn: &mut Conn) -> Result<(), Failure> {
-    let statements = [
-        format!("DELETE FROM sessions WHERE server IS NULL AND changed_ms < {NOW_MS} - ?"),
-        format!(
-            "DELETE s FROM sessions AS s JOIN servers AS v ON v.name = s.server
-             WHERE v.seen_ms < {NOW_MS} - ?"
-        ),
-        format!("DELETE FROM servers WHERE seen_ms < {NOW_MS} - ?"),
-    ];
-    for statement in statements {
-        conn.exec_drop(statement, (ENDED_KEPT_MS,))?;
+    let number = lock_counter(conn)? + 1;
+    let delete = format!("DELETE FROM sessions WHERE server IS NULL AND changed_ms < {NOW_MS} - ?");
+    conn.exec_drop(delete, (ENDED_KEPT_MS,))?;
+    let select = format!("SELECT name FROM servers WHERE seen_ms < {NOW_MS} - ?");
+    for row in conn.exec::<Row, _, _>(select, (ENDED_KEPT_MS,))? {
+        let name = server_of(&column::<String>(&row, "name")?)?;
+        end_all(conn, &name, number)?;
+        conn.exec_drop("DELETE FROM servers WHERE name = ?", (name.as_str(),))?;
     }
+    set_counter(conn, number)?;
     let delete = format!("DELETE FROM server_messages WHERE sent_ms < {NOW_MS} - ?");
     Ok(conn.exec_drop(delete, (MESSAGES_KEPT_MS,))?)
 }

@@ -116,6 +116,7 @@ const CLUSTER: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS servers (
         name       VARCHAR(48)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
         run        BIGINT UNSIGNED NOT NULL,
+        since_ms   BIGINT       NOT NULL,
         seen_ms    BIGINT       NOT NULL,
         stats      TEXT         CHARACTER SET ascii COLLATE ascii_bin
     ) ENGINE = InnoDB",
@@ -136,7 +137,8 @@ const CLUSTER: &[&str] = &[
     ) ENGINE = InnoDB",
     "CREATE TABLE IF NOT EXISTS cluster (
         only       TINYINT      NOT NULL PRIMARY KEY CHECK (only = 1),
-        head       BIGINT UNSIGNED NOT NULL
+        head       BIGINT UNSIGNED NOT NULL,
+        fingerprint CHAR(64)    CHARACTER SET ascii COLLATE ascii_bin
     ) ENGINE = InnoDB",
     "CREATE TABLE IF NOT EXISTS server_messages (
         number     BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
