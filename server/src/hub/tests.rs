@@ -10,7 +10,7 @@ mod meetings;
 mod operator;
 mod password_change;
 mod requests;
-#[path = "../../tests/simulation/tables.rs"]
+// A link to the simulation's model.
 mod tables;
 
 use std::net::{IpAddr, SocketAddr};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use letschat_protocol::clock::Now;
 use letschat_protocol::username::Username;
-use letschat_server::hub::{Input, Operator, SessionPage, SessionPlace};
+use letschat_server::hub::{Hub, Input, Operator, SessionPage, SessionPlace};
 use letschat_server::store::cluster::{ClusterAnswer, ClusterRequest, News, ServerName};
 use letschat_server::store::{NewBroadcast, StoredEntry};
 
@@ -21,6 +21,15 @@ const MAX_DOUBLE_MS: u64 = 5_000;
 
 /// The server that asks, the number of its run, and the time on the database's clock.
 pub(crate) type Asking<'a> = (&'a ServerName, u64, u64);
+
+/// A server process. It is named by its place among all.
+pub(crate) struct Process {
+    pub(crate) hub: Option<Hub>,
+    /// The number of its current run.
+    pub(crate) life: u64,
+    pub(crate) tick_at: Option<u64>,
+    pub(crate) member: Member,
+}
 
 /// A process as a member of its cluster.
 pub(crate) struct Member {

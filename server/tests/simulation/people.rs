@@ -8,7 +8,7 @@ use letschat_core::session::{
     Account, Displayed, Effect, Input, KnownPeer, LogPosition, Phase, Request, RequestId, Save,
     Session, SessionConfig,
 };
-use letschat_protocol::datagram::ToClient;
+use letschat_protocol::datagram::{ToClient, ToServer};
 use letschat_protocol::devices::{DeviceCode, DeviceList, DeviceName};
 use letschat_protocol::dialogue::{FromServer, Notice, Secret, SessionId};
 use letschat_protocol::identity::{Fingerprint, Identity, PublicKey};
@@ -246,6 +246,18 @@ impl World {
         who.ticks = if who.ticks.0 == now_ms { (now_ms, who.ticks.1 + 1) } else { (now_ms, 0) };
         assert!(who.ticks.1 < 100, "{} is busy for ever", who.voice());
         self.session(person, Input::Tick);
+    }
+
+    pub(crate) fn send_datagram(&mut self, person: usize, message: &ToServer) {
+        let Some(session) = self.people[person].datagrams else {
+            return;
+        };
+        self.datagrams_sent += 1;
+        let number = self.datagrams_sent;
+        for delay in self.datagram_delays(person) {
+            let message = message.clone();
+            self.at(delay, Event::DatagramToServer { person, session, number, message });
+        }
     }
 
     pub(crate) fn datagram_to_client(

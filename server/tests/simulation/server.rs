@@ -16,7 +16,7 @@ use letschat_server::hub::{
 };
 
 use crate::ages::is_activity;
-use crate::cluster::Member;
+use crate::cluster::{Member, Process};
 use crate::faults::Hit;
 use crate::store::SimulatedStore;
 use crate::world::{Event, Plan, World};
@@ -40,15 +40,6 @@ pub(crate) struct Server {
     pub(crate) most_members: usize,
     pub(crate) turned_away: u64,
     pub(crate) datagrams_worked: u64,
-}
-
-/// A server process. It is named by its place among all.
-pub(crate) struct Process {
-    hub: Option<Hub>,
-    /// The number of its current run.
-    pub(crate) life: u64,
-    tick_at: Option<u64>,
-    pub(crate) member: Member,
 }
 
 /// A TCP connection between a client and a server.
@@ -349,18 +340,6 @@ impl World {
             self.note(format_args!("server {at} starts"));
             self.knock_at_all();
             self.hub(at, Input::Tick);
-        }
-    }
-
-    pub(crate) fn send_datagram(&mut self, person: usize, message: &ToServer) {
-        let Some(session) = self.people[person].datagrams else {
-            return;
-        };
-        self.datagrams_sent += 1;
-        let number = self.datagrams_sent;
-        for delay in self.datagram_delays(person) {
-            let message = message.clone();
-            self.at(delay, Event::DatagramToServer { person, session, number, message });
         }
     }
 

@@ -10,10 +10,10 @@ use letschat_server::store::{
     Created, NewBroadcast, StoreAnswer, StoreRequest, StoredEntry, StoredLog, Unavailable, Verdict,
 };
 
-use crate::cluster::Asking;
+use crate::cluster::{Asking, Process};
 use crate::faults::Hit;
 use crate::mailbox::SimulatedMailbox;
-use crate::server::{Process, Server};
+use crate::server::Server;
 use crate::tables::Tables;
 use crate::world::World;
 
