@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the demos in containers share: the engine, and how a container plays its part.
+# Shared by the demos in containers: the engine, and how a container plays its part.
 
 if ! docker info >/dev/null 2>&1; then
     echo "no Docker engine answers here; 'make demo-local' tells its story without one" >&2

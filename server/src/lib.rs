@@ -151,7 +151,6 @@ impl Server {
         raise_descriptor_limit();
         let folder = &settings.data_folder;
         let data_folder = DataFolder::open(folder).map_err(|error| lock_error(folder, error))?;
-
         let Credentials { config, fingerprint } = Credentials::load_or_make(&data_folder)?;
         let (mut store, store_lock) = open_store(&settings, &fingerprint)?;
         let log = store.load_log().map_err(|error| store_error(&settings.store, error))?;

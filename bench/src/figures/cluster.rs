@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::NamedTempFile;
 
 use super::{broadcast_delay, envelopes};
+use crate::letters::Letter;
+use crate::load::crowd::Crowd;
 use crate::programs::{BenchResult, Failed};
 use crate::report::{Bar, Row};
 use crate::run::Bench;
@@ -30,9 +32,10 @@ const MOST_CLIENTS: usize = 2_000;
 /// The number of logins, broadcasts and envelopes that are counted, and of the clients beside them.
 const COUNTED: usize = 20;
 
-/// The time in which is counted what the servers do anyway, and the peace before each count: strace interrupts the
-/// servers when it comes, and they connect to the bell again.
+/// The longest time in which the servers are counted without anything to do.
 const IDLE: Duration = Duration::from_secs(3);
+
+/// The longest pause before each count: strace interrupts the servers when it comes, and they connect to the bell again.
 const PEACE: Duration = Duration::from_millis(1_500);
 
 /// Measures one server, then two.
@@ -66,13 +69,15 @@ struct Service<'a> {
     bell: Option<Bell>,
 }
 
-/// What was spent in a time, over all servers.
+/// The cost of some work, over all servers.
 #[derive(Debug, Clone, Copy)]
 struct Spent {
     time: Duration,
+    /// The time in which system calls were counted, with the pause before.
+    traced: Duration,
     statements: f64,
     commands: f64,
-    /// With the peace before. `None` without strace.
+    /// `None` without strace.
     system_calls: Option<f64>,
 }
 
@@ -100,58 +105,24 @@ impl<'a> Service<'a> {
 
     /// Counts what logins, broadcasts and envelopes take, beyond what the servers do anyway.
     fn count(&mut self, which: &str) -> BenchResult<Vec<Row>> {
-        self.under_load.grow(COUNTED)?;
-        let have_prekeys = |count: usize| {
-            move |crowd: &crate::load::crowd::Crowd| crowd.tally.mail.published >= count
-        };
-        let load = &self.under_load.load;
-        load.wait("everybody has published a prekey", have_prekeys(COUNTED))?;
+        log_in(&mut self.under_load, COUNTED)?;
+        let pause = self.under_load.bench.plan.idle.min(IDLE);
         let idle = self.spent(|_| {
-            thread::sleep(IDLE);
+            thread::sleep(pause);
             Ok(())
         })?;
-        let logins = self.spent(|under_load| {
-            under_load.grow(2 * COUNTED)?;
-            let all = have_prekeys(2 * COUNTED);
-            under_load.load.wait("everybody has published a prekey", all).map(drop)
-        })?;
-        let broadcasts = self.spent(|under_load| {
-            for number in 0..COUNTED {
-                let shown = under_load.load.with(move |crowd| {
-                    crowd.broadcast(number);
-                    crowd.tally.shown
-                })?;
-                let all = shown + under_load.clients() as u64;
-                under_load.load.wait("all have it", move |crowd| crowd.tally.shown >= all)?;
-            }
-            Ok(())
-        })?;
+        let logins = self.spent(|under_load| log_in(under_load, 2 * COUNTED))?;
+        let broadcasts = self.spent(|under_load| broadcast(under_load))?;
         let mut stacks = envelopes::seal(&self.under_load)?;
-        let envelopes = self.spent(|under_load| {
-            let letters: Vec<_> = stacks.iter_mut().take(COUNTED).map(|one| one.take(1)).collect();
-            let through = under_load.load.with(move |crowd| {
-                for (number, letters) in letters.into_iter().enumerate() {
-                    crowd.post(number, letters);
-                }
-                crowd.tally.mail.acknowledged + COUNTED as u64
-            })?;
-            let acknowledged = "every envelope is acknowledged";
-            let all =
-                move |crowd: &crate::load::crowd::Crowd| crowd.tally.mail.acknowledged >= through;
-            under_load.load.wait(acknowledged, all).map(drop)
-        })?;
-        // Its system calls are those of the peace before, too.
-        let seconds = (IDLE + PEACE).as_secs_f64();
-        let a_second = Spent {
-            statements: idle.statements / IDLE.as_secs_f64() * seconds,
-            commands: idle.commands / IDLE.as_secs_f64() * seconds,
-            ..idle
-        };
-        let mut rows = a_second.rows(which, "a second without anything to do", seconds);
+        let letters = stacks.iter_mut().take(COUNTED).map(|one| one.take(1)).collect();
+        let envelopes = self.spent(|under_load| post(under_load, letters))?;
+        let (seconds, traced) = (idle.time.as_secs_f64(), idle.traced.as_secs_f64());
+        let mut rows = idle.rows(which, "a second without anything to do", (seconds, traced));
         for (what, spent) in
             [("a login", logins), ("a broadcast", broadcasts), ("an envelope", envelopes)]
         {
-            rows.extend(spent.beyond(&idle).rows(which, what, COUNTED as f64));
+            let count = COUNTED as f64;
+            rows.extend(spent.beyond(&idle).rows(which, what, (count, count)));
         }
         Ok(rows)
     }
@@ -165,17 +136,19 @@ impl<'a> Service<'a> {
         let commands = || self.bell.as_ref().map_or(0, Bell::commands);
         let all = [&self.under_load.server].into_iter().chain(&self.under_load.others);
         let trace = Trace::start(all.map(ServerProcess::pid))?;
-        thread::sleep(PEACE);
+        let begin_traced = Instant::now();
+        thread::sleep(self.under_load.bench.plan.idle.min(PEACE));
         // A reading counts itself.
         let readings = (statements(), commands());
         let (statements_before, commands_before) = (statements(), commands());
         let own = (statements_before - readings.0, commands_before - readings.1);
         let begin = Instant::now();
         act(&mut self.under_load)?;
-        let time = begin.elapsed();
+        let (time, traced) = (begin.elapsed(), begin_traced.elapsed());
         let system_calls = trace.map(Trace::finish).transpose()?;
         Ok(Spent {
             time,
+            traced,
             statements: (statements() - statements_before - own.0) as f64,
             commands: (commands() - commands_before - own.1) as f64,
             system_calls,
@@ -186,28 +159,66 @@ impl<'a> Service<'a> {
 impl Spent {
     /// Returns what was spent beyond what is spent in that time anyway.
     fn beyond(self, idle: &Spent) -> Spent {
-        let share =
-            |peace: Duration| (self.time + peace).as_secs_f64() / (idle.time + peace).as_secs_f64();
-        let rest = |all: f64, idle: f64, share: f64| (all - share * idle).max(0.0);
-        let share_of_time = share(Duration::ZERO);
+        let rest = |all: f64, idle_all: f64, times: [Duration; 2]| {
+            let share = times[0].as_secs_f64() / times[1].as_secs_f64();
+            (all - share * idle_all).max(0.0)
+        };
+        let times = [self.time, idle.time];
         let both = self.system_calls.zip(idle.system_calls);
         Spent {
-            statements: rest(self.statements, idle.statements, share_of_time),
-            commands: rest(self.commands, idle.commands, share_of_time),
-            system_calls: both.map(|(all, idle)| rest(all, idle, share(PEACE))),
+            statements: rest(self.statements, idle.statements, times),
+            commands: rest(self.commands, idle.commands, times),
+            system_calls: both
+                .map(|(all, idle_all)| rest(all, idle_all, [self.traced, idle.traced])),
             ..self
         }
     }
 
-    /// Returns a row for each kind, divided by this number.
-    fn rows(self, which: &str, what: &str, by: f64) -> Vec<Row> {
+    /// Returns a row for each kind, divided by the first number, and for system calls by the second one.
+    fn rows(self, which: &str, what: &str, (by, calls_by): (f64, f64)) -> Vec<Row> {
         let row = |kind: &str, count: f64| {
-            Row::new(FIGURE, format!("{which}, {what}: {kind}"), count / by, "")
+            Row::new(FIGURE, format!("{which}, {what}: {kind}"), count, "")
         };
-        let system_calls = self.system_calls.map(|count| row("system calls of the servers", count));
-        let rows = [row("statements", self.statements), row("commands to the bell", self.commands)];
+        let calls = self.system_calls.map(|count| count / calls_by);
+        let system_calls = calls.map(|count| row("system calls of the servers", count));
+        let rows = [
+            row("statements", self.statements / by),
+            row("commands to the bell", self.commands / by),
+        ];
         rows.into_iter().chain(system_calls).collect()
     }
+}
+
+/// Logs clients in until there are so many, and each has published a prekey.
+fn log_in(under_load: &mut ServerUnderLoad<'_>, clients: usize) -> BenchResult<()> {
+    under_load.grow(clients)?;
+    let all = move |crowd: &Crowd| crowd.tally.mail.published >= clients;
+    under_load.load.wait("everybody has published a prekey", all).map(drop)
+}
+
+/// Sends broadcasts, each once everybody has the one before.
+fn broadcast(under_load: &ServerUnderLoad<'_>) -> BenchResult<()> {
+    for number in 0..COUNTED {
+        let shown = under_load.load.with(move |crowd| {
+            crowd.broadcast(number);
+            crowd.tally.shown
+        })?;
+        let all = shown + under_load.clients() as u64;
+        under_load.load.wait("all have it", move |crowd| crowd.tally.shown >= all)?;
+    }
+    Ok(())
+}
+
+/// Lets each client post its letters, and waits until all are acknowledged.
+fn post(under_load: &ServerUnderLoad<'_>, letters: Vec<Vec<Letter>>) -> BenchResult<()> {
+    let through = under_load.load.with(move |crowd| {
+        for (number, letters) in letters.into_iter().enumerate() {
+            crowd.post(number, letters);
+        }
+        crowd.tally.mail.acknowledged + COUNTED as u64
+    })?;
+    let all = move |crowd: &Crowd| crowd.tally.mail.acknowledged >= through;
+    under_load.load.wait("every envelope is acknowledged", all).map(drop)
 }
 
 /// A count of the system calls of processes, by strace.

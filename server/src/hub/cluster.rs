@@ -5,8 +5,8 @@
 //! each second, and when another server rings ──▶ Ask ──▶ News: sessions, broadcasts, mail, messages
 //! ```
 //!
-//! The store decides where a device is logged in; nothing here may. Sessions of other servers are in the directory, with
-//! their place. A notice for them goes to their server as a message.
+//! Only the store decides where a device is logged in. The directory also has the sessions of other servers; their notices
+//! are sent to their server. A server that has not heard from the store for long commits nothing before it has asked.
 
 mod messages;
 mod sessions;
@@ -320,14 +320,16 @@ impl Hub {
         let asks = &mut cluster.asks;
         asks.is_under_way = false;
         let is_due_again = std::mem::take(&mut asks.is_due_again);
-        let pause_ms = if is_due_again { LEAST_ASK_MS } else { ASK_MS };
-        asks.due_ms = asks.begun_ms.max(now.boot_ms.saturating_sub(LEAST_ASK_MS)) + pause_ms;
+        asks.due_ms = match is_due_again {
+            true => now.boot_ms.max(asks.begun_ms + LEAST_ASK_MS),
+            false => now.boot_ms + ASK_MS,
+        };
         let Ok(news) = result else { return self.broadcasts_wait_in_vain(now) };
-        let was_stale = now.boot_ms > asks.heard_ms + MAX_SILENT_MS;
-        asks.heard_ms = now.boot_ms;
+        let was_stale = cluster.is_stale(now);
+        cluster.asks.heard_ms = now.boot_ms;
         let News { servers, sessions, has_all_sessions, broadcasts, mail, .. } = *news;
         if broadcasts.len() >= MAX_NEWS || news.messages.len() >= MAX_NEWS {
-            asks.due_ms = now.boot_ms;
+            cluster.asks.due_ms = now.boot_ms;
         }
         cluster.known.deliveries = news.last_delivery;
         cluster.known.messages = news.last_message;

@@ -55,7 +55,7 @@ pub struct Mysql {
     doubtful: Vec<(u64, u64)>,
     /// This server in its cluster, if it belongs to one.
     member: Option<Member>,
-    /// What this server has done as a member of a cluster.
+    /// The memory of a member of a cluster.
     standing: Standing,
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use letschat_tests::client::{PASSWORD, TestClient};
+use letschat_tests::client::TestClient;
 use letschat_tests::cluster::{Bell, TestCluster};
 use letschat_tests::mysql_server::{MysqlServer, make_certificates};
 use letschat_tests::programs::{Running, program_by, without_settings};
@@ -55,7 +55,7 @@ fn people_at_two_servers_are_in_one_place() {
 }
 
 #[test]
-fn client_meets_another_at_that_ones_server() {
+fn invited_client_comes_to_the_inviting_server() {
     let cluster = TestCluster::start(2);
     let _bob = TestClient::join(&cluster.servers[1], "bob");
     let mut carol = TestClient::join(&cluster.servers[0], "carol");
@@ -89,18 +89,19 @@ fn device_is_logged_in_at_one_server_at_a_time() {
 fn killed_server_is_gone_and_its_people_go_on_elsewhere() {
     let mut cluster = TestCluster::start(2);
     let mut bob = TestClient::join(&cluster.servers[1], "bob");
-    let alice = TestClient::join(&cluster.servers[0], "alice");
-    sees(&mut bob, &["alice", "bob"]);
+    let mut alice = TestClient::start_at(&cluster.location(0), "alice", &[]);
+    alice.sign_up_and_log_in();
+    let carol = TestClient::join(&cluster.servers[0], "carol");
+    sees(&mut bob, &["alice", "bob", "carol"]);
     cluster.servers[0].kill();
-    sees(&mut bob, &["bob"]);
-    alice.quits();
-    let mut alice = TestClient::start(&cluster.servers[1], "alice");
-    alice.ok("login", json!({"username": "alice", "password": PASSWORD}));
+    // Alice knows the other server, and Carol does not.
+    alice.wait_event("logged_in");
     sees(&mut bob, &["alice", "bob"]);
+    drop(carol);
 }
 
 #[test]
-fn without_the_bell_news_take_a_second() {
+fn news_come_without_the_bell_and_with_a_new_one() {
     let mut cluster = TestCluster::start(2);
     let mut alice = TestClient::join(&cluster.servers[0], "alice");
     let mut bob = TestClient::join(&cluster.servers[1], "bob");

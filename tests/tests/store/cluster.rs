@@ -136,7 +136,7 @@ fn sender_at_two_servers_has_no_time_twice() {
 }
 
 #[test]
-fn commit_whose_answer_is_lost_is_found() {
+fn commit_whose_answer_is_lost_is_shown_once() {
     let database = MysqlSchema::new();
     let relay = Relay::start(database.server.address);
     let mut a =

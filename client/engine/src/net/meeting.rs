@@ -119,8 +119,8 @@ pub(crate) async fn call(
     Ok((stream, LinkPath::Relay))
 }
 
-/// Meets a peer that has asked for it, at the first of these places that knows the token. Tells each link on which the peer proves this key, until the peer has picked
-/// one.
+/// Meets a peer that has asked for it, at the first of these places that knows the token. Tells each link on which the
+/// peer proves this key, until the peer has picked one.
 pub(crate) async fn attend(
     places: &[Rendezvous],
     token: MeetingToken,

@@ -114,14 +114,14 @@ async fn run(generation: u64, target: Rc<Target>, outbox: Rc<Outbox>, queue: Sen
         }
     };
 
+    // The dial has noted the server that it reached.
+    let (target, place) = (&target, target.last.get());
     let mut replies = ReplyAssembler::default();
-    let target = &target;
     let take = async |frame: &Frame| {
         if let Some(said) = replies.take(frame).map_err(|_| Unreadable)? {
             // Another server of the service may reach the database.
             if matches!(&said, FromServer::Reply(reply) if reply.code == Code::StoreUnavailable) {
-                let next = target.last.get() + 1;
-                target.last.set(next % target.service.servers().len());
+                target.last.set((place + 1) % target.service.servers().len());
             }
             tell(Occurrence::Server(generation, Input::Server(said))).await;
         }

@@ -28,8 +28,10 @@ use rows::{
 /// The database's time in milliseconds since the Unix epoch.
 const NOW_MS: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
 
-/// The longest wait for a name, and the interval of looks.
+/// The longest wait for a name.
 const NAME_WAIT: Duration = Duration::from_millis(MAX_SILENT_MS + 1_000);
+
+/// The interval at which a name that is taken is looked up.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The interval at which old rows are deleted, by a server that has been there for as long: after an outage of the
@@ -47,7 +49,7 @@ pub(super) struct Member {
     pub(super) run: u64,
 }
 
-/// What a member remembers between its questions.
+/// The memory of a member between its questions.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// The last time at which it deleted old rows.
