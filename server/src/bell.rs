@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// The pause after a failure.
 const REST: Duration = Duration::from_secs(1);
 
-/// The pause after the end of a connection that had worked for some time.
+/// The pause after the end of a connection that had worked for longer than [`REST`].
 const SHORT_REST: Duration = Duration::from_millis(20);
 
 /// A Valkey or Redis server, written as `redis://[USER@]HOST[:PORT][/NUMBER]`, or with `rediss` for TLS. `Display` omits
@@ -182,7 +182,7 @@ impl Rope {
                 Err(_) => {}
                 Ok(()) => is_told = false,
             }
-            thread::sleep(if begin.elapsed() > LOOK { SHORT_REST } else { REST });
+            thread::sleep(if begin.elapsed() > REST { SHORT_REST } else { REST });
         }
     }
 
@@ -201,8 +201,8 @@ impl Rope {
                 Ok(message) => {
                     is_rung = message.get_payload_bytes() != self.name.as_str().as_bytes();
                 }
-                Err(error) if error.is_timeout() && !events.is_closed() => {
-                    // The other side may have gone without a word.
+                Err(error) if error.is_io_error() && !events.is_closed() => {
+                    // A timeout or a signal. The other side may have gone without a word.
                     if listening.ping::<redis::Value>().is_err() {
                         break;
                     }

@@ -35,7 +35,7 @@ const COUNTED: usize = 20;
 /// The longest time in which the servers are counted without anything to do.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// The longest pause before each count: strace interrupts the servers when it comes, and they connect to the bell again.
+/// The longest pause before each count: strace interrupts the servers when it comes, and they look at the bell.
 const PEACE: Duration = Duration::from_millis(1_500);
 
 /// Measures one server, then two.
