@@ -57,6 +57,9 @@ run_here() {
     # The servers refuse to run as root without this option.
     user=
     [ "$(id -u)" != 0 ] || user=--user=root
+    # A server that starts deletes temporary tables, also those of another in the same folder.
+    export TMPDIR="$folder/tmp"
+    mkdir -p "$TMPDIR"
 
     if [ ! -d "$folder/data" ]; then
         if [ $kind = mariadb ]; then
