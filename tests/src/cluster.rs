@@ -114,6 +114,8 @@ pub struct TestCluster {
     pub servers: Vec<TestServer>,
     /// The way of each server to the others.
     pub wires: Vec<Wires>,
+    /// The location of the database, as `--store` takes it.
+    pub store: String,
 }
 
 /// A server's own way to the database and to the bell.
@@ -157,7 +159,7 @@ impl TestCluster {
             servers.push(TestServer::start_in(data, &flags.concat()));
             wires.push(own);
         }
-        TestCluster { bell, servers, wires }
+        TestCluster { bell, servers, wires, store: mysql.location(database).to_string() }
     }
 
     /// Returns the addresses of all servers for a client, that of this one first.

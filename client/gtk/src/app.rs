@@ -438,14 +438,14 @@ impl App {
     }
 
     /// Remembers the server that the user has named.
-    pub(crate) fn remember(&self, server: &ServerAddress) {
+    pub(crate) fn remember(&self, server: &ServiceAddress) {
         let Some(path) = self.options.settings_file() else { return };
         // A new file also says what can be set there.
-        let begun = match *server == ServerAddress::on_this_machine() {
+        let begun = match *server == ServerAddress::on_this_machine().into() {
             true if !path.exists() => return,
             _ => file::begin(&path, server),
         };
-        let server = file::with_key(server);
+        let server = file::service_with_key(server);
         let kept = begun.or_else(|_| file::change(&path, &[("server", Some(server.into()))]));
         if let Err(error) = kept {
             output::complain("letschat-gtk", format!("the server is not remembered: {error}"));

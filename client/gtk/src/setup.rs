@@ -12,7 +12,7 @@ use letschat_commands::passwords::{PASSWORD, REPEATED};
 use letschat_commands::render;
 use letschat_commands::text::short_key;
 use letschat_core::session::{Reply, Request};
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::{ServerAddress, ServiceAddress};
 use letschat_engine::discovery;
 use letschat_protocol::printable::Printable;
 
@@ -56,8 +56,8 @@ struct Setup {
 #[derive(Clone)]
 struct Chosen {
     live: Rc<Live>,
-    /// The server, if the user has named it here.
-    named: Option<ServerAddress>,
+    /// The server, or servers of one service, if the user has named them here.
+    named: Option<ServiceAddress>,
 }
 
 /// Opens the assistant at the question for the server.
@@ -208,7 +208,7 @@ impl Setup {
     /// Reaches the named server, and goes on to the account.
     async fn choose_server(self: Rc<Self>) {
         let text = self.address.text();
-        let server = match text.trim().parse::<ServerAddress>() {
+        let server = match text.trim().parse::<ServiceAddress>() {
             Ok(server) => server,
             Err(error) => {
                 return tell(&self.server_trouble, &format!("That names no server: {error}."));
@@ -226,7 +226,7 @@ impl Setup {
             }
             Err(_) => return tell(&self.server_trouble, "The connection could not be tried."),
         }
-        let config = match self.app.options().client.to_config(server.clone().into(), true) {
+        let config = match self.app.options().client.to_config(server.clone(), true) {
             Ok(config) => config,
             Err(error) => return tell(&self.server_trouble, &error.to_string()),
         };

@@ -15,13 +15,13 @@ const HEAD: &str = "# Settings of letschat; `letschat --help` has the names.\n";
 /// # Errors
 ///
 /// The file can't be written, or is there: `AlreadyExists`.
-pub fn begin(path: &Path, server: &ServerAddress) -> io::Result<()> {
+pub fn begin(path: &Path, server: &ServiceAddress) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let mut file = File::create_new(path)?;
     file.write_all(HEAD.as_bytes())?;
-    writeln!(file, "server = \"{}\"", with_key(server))
+    writeln!(file, "server = \"{}\"", service_with_key(server))
 }
 
 /// Changes settings of the file, which is created if it is missing. `None` removes a setting.

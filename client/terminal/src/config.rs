@@ -285,8 +285,8 @@ impl Options {
     }
 
     /// Returns the options with this server.
-    pub fn with_server(self, server: ServerAddress) -> Options {
-        let client = ClientFlags { server: Some(server.into()), ..self.client };
+    pub fn with_server(self, server: ServiceAddress) -> Options {
+        let client = ClientFlags { server: Some(server), ..self.client };
         Options { client, ..self }
     }
 

@@ -186,7 +186,7 @@ fn ask_for_server(options: Options) -> Result<Option<(Options, Option<HomeServer
     let Some(settings) = options.asks_for_server() else {
         return Ok(Some((options, None)));
     };
-    let usual = ServerAddress::on_this_machine();
+    let usual = ServerAddress::on_this_machine().into();
     let columns = output::Stream::Output.columns();
     let look = || discovery::find_servers(SEARCH);
     let (input, output) = (io::stdin().lock(), io::stdout().lock());

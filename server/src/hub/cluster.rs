@@ -307,6 +307,7 @@ impl Hub {
             }
             Ok(Entered::NeedsTake) => self.ask_to_take(now, id, &entrance.username),
             Ok(Entered::Full) => self.turn_away(now, id),
+            Ok(Entered::Refused) => self.refuse_credentials(now, id, &attempt),
             Err(Unavailable) => {
                 let reply = self.store_failed("log a device in");
                 self.back_to_choice(now, id, &reply);

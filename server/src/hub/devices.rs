@@ -316,6 +316,7 @@ impl Hub {
                 self.end_session(now, username, &session, why);
             }
         }
+        self.end_keyless(username, why);
     }
 
     /// Begins a new list with this device alone if the password is right.

@@ -143,13 +143,22 @@ impl Hub {
                 let why = "The operator has banned this account.";
                 self.refuse_login(now, id, Code::Banned, why);
             }
-            (Ok(_), _) if attempt.by == "key" => {
-                let why = self.key_refusal(attempt.username.as_ref());
-                self.refuse_login(now, id, Code::KeyRefused, &why);
-            }
-            (Ok(_), _) => self.refuse_login(now, id, Code::WrongPassword, WRONG),
+            (Ok(_), _) => self.refuse_credentials(now, id, &attempt),
         }
         self.reschedule(id);
+    }
+
+    pub(super) fn refuse_credentials(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        attempt: &LoginAttempt,
+    ) {
+        if attempt.by == "key" {
+            let why = self.key_refusal(attempt.username.as_ref());
+            return self.refuse_login(now, id, Code::KeyRefused, &why);
+        }
+        self.refuse_login(now, id, Code::WrongPassword, WRONG);
     }
 
     /// Counts a wrong answer against this connection and this address.

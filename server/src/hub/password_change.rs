@@ -128,6 +128,7 @@ impl Hub {
         for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
             self.end_session(now, username, session, why);
         }
+        self.end_keyless(username, why);
     }
 
     pub(super) fn wrong_present_password(&mut self, now: Now, id: ConnectionId) {

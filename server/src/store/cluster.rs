@@ -39,7 +39,7 @@ pub trait Cluster {
     /// Logs a device in at this server, and out elsewhere.
     fn enter(&mut self, entrance: &Entrance) -> Result<Entered, StoreError>;
 
-    /// Ends these sessions, unless they were taken over.
+    /// Ends sessions.
     fn leave(&mut self, endings: &[Ending]) -> Result<(), StoreError>;
 
     /// Says that this server is there, with its statistics, and returns what is new.
@@ -103,13 +103,24 @@ pub struct SessionId {
     pub number: u64,
 }
 
-/// The end of a session.
+/// The end of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ending {
-    /// The session.
-    pub session: SessionId,
-    /// The reason that its client is told if another server than its own ends it.
-    pub why: Option<Closing>,
+pub enum Ending {
+    /// That of a session, unless it was taken over.
+    Session {
+        /// The session.
+        session: SessionId,
+        /// The reason that its client is told if another server than its own ends it.
+        why: Option<Closing>,
+    },
+    /// That of the sessions of an account's devices whose keys were deleted, also of those that no other server has heard
+    /// of yet.
+    Keyless {
+        /// The account.
+        username: Username,
+        /// The reason that their clients are told.
+        why: Closing,
+    },
 }
 
 /// A device that logs in.
@@ -145,6 +156,8 @@ pub enum Entered {
     NeedsTake,
     /// All places are taken.
     Full,
+    /// Since its credentials were judged, the device's key was deleted or the account was banned.
+    Refused,
 }
 
 /// The numbers up to which a server knows everything.

@@ -1,6 +1,6 @@
 //! A model of the tables that the servers of a cluster share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
@@ -29,6 +29,8 @@ pub(crate) struct Tables {
     /// The messages between servers, each with its number.
     messages: Vec<(u64, ServerName, String)>,
     last_message: u64,
+    /// The devices whose keys were deleted.
+    pub(crate) keyless: BTreeSet<Device>,
 }
 
 impl Tables {
@@ -60,6 +62,9 @@ impl Tables {
             session.place.as_ref().is_some_and(|at| self.is_there(&at.server, now_ms))
         };
         let same = self.sessions.get(&key).into_iter().filter(is_there).count();
+        if self.keyless.contains(&key) {
+            return Some(Entered::Refused);
+        }
         if same > 0 && device.is_none() && !entrance.take {
             return Some(Entered::NeedsTake);
         }
@@ -78,12 +83,18 @@ impl Tables {
     /// Notes that sessions have ended.
     pub(crate) fn leave(&mut self, endings: Vec<Ending>) {
         self.changes += 1;
-        for Ending { session: SessionId { username, device, number }, why } in endings {
-            if let Some(session) = self.sessions.get_mut(&(username, device))
-                && session.id.number == number
-            {
-                session.id.number = self.changes;
-                (session.place, session.why) = (None, why);
+        for ending in endings {
+            for (device, session) in &mut self.sessions {
+                let (is_meant, why) = match &ending {
+                    Ending::Session { session: ended, why } => (session.id == *ended, *why),
+                    Ending::Keyless { username, why } => {
+                        (device.0 == *username && self.keyless.contains(device), Some(*why))
+                    }
+                };
+                if is_meant && session.place.is_some() {
+                    session.id.number = self.changes;
+                    (session.place, session.why) = (None, why);
+                }
             }
         }
     }

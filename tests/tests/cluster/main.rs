@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod whole;
+
 use letschat_tests::client::TestClient;
 use letschat_tests::cluster::{Bell, TestCluster};
 use letschat_tests::mysql_server::{MysqlServer, make_certificates};

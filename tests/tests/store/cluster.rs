@@ -6,17 +6,32 @@ use ::mysql::prelude::Queryable as _;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::{Fingerprint, PublicKey};
 use letschat_protocol::username::Username;
+use letschat_server::store::admin::AccountAdmin;
 use letschat_server::store::cluster::{
     Cluster, ENDED_KEPT_MS, Ending, Entered, Entrance, Known, News, ServerName, SessionId,
 };
 use letschat_server::store::mysql::Mysql;
-use letschat_server::store::{NewBroadcast, Store, StoreError};
+use letschat_server::store::{Created, NewBroadcast, Store, StoreError, Verdict};
 
 use letschat_tests::programs::PATIENCE;
 
 use crate::half_open::Relay;
 use crate::mysql_schema::{MysqlSchema, at};
 use crate::{alice, bob, broadcast, entry, key};
+
+/// Returns a database in which Alice and Bob have an account, each with keys of 1 to 4.
+fn with_accounts() -> MysqlSchema<'static> {
+    let database = MysqlSchema::new();
+    let mut store = join(&database, "founder");
+    for username in [alice(), bob()] {
+        assert_eq!(store.create_account(&username, "phc", 1).unwrap(), Created::New);
+        for seed in 1..=4 {
+            store.add_key(&username, &key(seed), 1).unwrap();
+        }
+    }
+    store.end().unwrap();
+    database
+}
 
 /// Opens the database as a server of a cluster.
 fn join(database: &MysqlSchema<'_>, name: &str) -> Mysql {
@@ -67,7 +82,7 @@ fn changes(news: &News) -> Vec<(String, u64, Option<String>)> {
 
 #[test]
 fn login_at_one_server_takes_the_session_of_another() {
-    let database = MysqlSchema::new();
+    let database = with_accounts();
     let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
     let first = enter(&mut a, alice(), Some(key(1)));
     let before = news(&mut b, 0);
@@ -79,7 +94,7 @@ fn login_at_one_server_takes_the_session_of_another() {
     // The end of the first session is none of the second.
     let ending = |number| {
         let session = SessionId { username: alice(), device: Some(key(1)), number };
-        Ending { session, why: Some(Closing::Kicked) }
+        Ending::Session { session, why: Some(Closing::Kicked) }
     };
     a.leave(&[ending(first)]).unwrap();
     assert_eq!(changes(&news(&mut a, 0)), [("alice".into(), second, Some("b".into()))]);
@@ -92,8 +107,28 @@ fn login_at_one_server_takes_the_session_of_another() {
 }
 
 #[test]
+fn device_whose_key_was_deleted_is_logged_in_nowhere() {
+    let database = with_accounts();
+    let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
+    enter(&mut a, alice(), Some(key(1)));
+    let last = enter(&mut b, alice(), Some(key(2)));
+    let changed = a.replace_password(&alice(), "phc", "new", Some(&key(1))).unwrap();
+    assert_eq!(changed, Verdict::Accepted);
+    let keyless = Ending::Keyless { username: alice(), why: Closing::Removed };
+    a.leave(&[keyless]).unwrap();
+    let ended = news(&mut b, last);
+    assert!(matches!(&changes(&ended)[..], [(name, _, None)] if name == "alice"), "{ended:?}");
+    assert_eq!(ended.sessions[0].id.device, Some(key(2)));
+    assert_eq!(ended.sessions[0].why, Some(Closing::Removed));
+    // Its credentials were judged before that.
+    assert_eq!(b.enter(&entrance(alice(), Some(key(2)))).unwrap(), Entered::Refused);
+    assert!(b.set_banned(&bob(), true).unwrap());
+    assert_eq!(a.enter(&entrance(bob(), None)).unwrap(), Entered::Refused);
+}
+
+#[test]
 fn places_and_sessions_typed_by_hand_count_over_all_servers() {
-    let database = MysqlSchema::new();
+    let database = with_accounts();
     let (mut a, mut b) = (join(&database, "a"), join(&database, "b"));
     enter(&mut a, alice(), None);
     assert_eq!(b.enter(&entrance(alice(), None)).unwrap(), Entered::NeedsTake);
@@ -171,7 +206,7 @@ fn server_with_another_key_is_refused_while_others_are_there() {
 
 #[test]
 fn sessions_of_a_server_that_is_gone_for_long_end_for_all() {
-    let database = MysqlSchema::new();
+    let database = with_accounts();
     let mut a = join(&database, "a");
     let number = enter(&mut a, alice(), Some(key(1)));
     let mut b = join(&database, "b");

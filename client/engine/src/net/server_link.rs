@@ -167,21 +167,32 @@ async fn reach(target: &Target, ways: &[(usize, SocketAddr)]) -> Result<Linked, 
     .await
 }
 
-/// Shakes hands with a server and leaves, before there is a client for it. Its key is not judged.
+/// Shakes hands with a server of a service and leaves, before there is a client for it. Its key is not judged.
 ///
 /// # Errors
 ///
-/// The server is not reached. The text says why, as a clause.
-pub fn probe(server: &ServerAddress) -> Result<(), String> {
+/// None of the servers is reached. The text says why the first is not, as a clause.
+pub fn probe(service: &ServiceAddress) -> Result<(), String> {
     let probed = async_io::block_on(async {
-        let addresses = interleaved(resolve(server).await?);
-        first_reached(&addresses, async |at| handshake(at, None).await.map(drop)).await
+        let mut failure = None;
+        for server in service.servers() {
+            match probe_server(server).await {
+                Ok(()) => return Ok(()),
+                Err(why) => drop(failure.get_or_insert(why)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
     });
     probed.map_err(|why| match why {
         Unreached::NoServer(detail) => detail,
         // Only a judgement has other reasons.
         _ => "the handshake failed".into(),
     })
+}
+
+async fn probe_server(server: &ServerAddress) -> Result<(), Unreached> {
+    let addresses = interleaved(resolve(server).await?);
+    first_reached(&addresses, async |at| handshake(at, None).await.map(drop)).await
 }
 
 async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, Unreached> {

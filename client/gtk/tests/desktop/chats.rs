@@ -4,7 +4,7 @@ use letschat_tests::client::TestClient;
 use letschat_tests::server::TestServer;
 use serde_json::json;
 
-use crate::kit::App;
+use crate::kit::{App, Control};
 
 /// The long messages of which only the last ones are loaded at a start.
 const LONG_TEXTS: usize = 70;
@@ -69,7 +69,7 @@ fn message_waits_for_somebody_who_is_away() {
     app.befriend("alice", &mut bob);
     bob.quits();
     app.desktop.press(&["ctrl+n"]);
-    app.wait("text box", "New message").write("bob");
+    app.write("text box", "New message", "bob");
     app.click("Write");
     app.wait("button", "Verify");
     app.say("for later");
@@ -87,7 +87,7 @@ fn search_finds_a_message_and_goes_to_it() {
     bob.ok("broadcast", json!({"text": "no tea here"}));
     app.wait_label("no tea here");
     app.desktop.press(&["ctrl+f"]);
-    app.wait("search box", "Search all messages").write("CUPBOARD assam");
+    app.write("search box", "Search all messages", "CUPBOARD assam");
     app.click_row("the Assam is in the cupboard");
     app.picture("found");
     app.wait("button", "Verify");
@@ -124,7 +124,7 @@ fn last_messages_stay_in_view_and_found_ones_come_into_it() {
     app.say("one of mine");
     app.wait_in_view("one of mine");
     app.desktop.press(&["ctrl+f"]);
-    app.wait("search box", "Search all messages").write("line 17.");
+    app.write("search box", "Search all messages", "line 17.");
     app.click_row("line 17.");
     app.wait_in_view("line 17.");
     app.picture("found");
@@ -149,7 +149,7 @@ fn older_messages_come_from_the_history() {
     app.open("bob");
     app.wait("label", "this is the last");
     app.desktop.press(&["ctrl+f"]);
-    app.wait("search box", "Search all messages").write("milk");
+    app.write("search box", "Search all messages", "milk");
     app.click_row("remember the milk");
     app.wait_in_view("remember the milk");
     // Another start, and by the keyboard.
@@ -179,7 +179,7 @@ fn text_stays_in_its_conversation_until_it_is_sent() {
     app.befriend("alice", &mut bob);
     app.befriend("alice", &mut carol);
     app.open("bob");
-    app.wait("text box", "Message").write("for bob alone");
+    app.write("text box", "Message", "for bob alone");
     app.open("carol");
     app.say("for carol");
     carol.wait_event_with("message", "text", "for carol");
@@ -190,8 +190,8 @@ fn text_stays_in_its_conversation_until_it_is_sent() {
     // The chat with Carol is the session's current one, but Bob is shown.
     app.desktop.press(&["ctrl+k"]);
     app.wait_window("Commands");
-    app.wait("search box", "Find a command").write("say something");
-    app.wait("text box", "text: the message").write("from the list of commands");
+    app.write("search box", "Find a command", "say something");
+    app.write("text box", "text: the message", "from the list of commands");
     app.click("Run");
     bob.wait_event_with("message", "text", "from the list of commands");
 }
@@ -211,7 +211,7 @@ fn long_words_do_not_widen_the_window() {
     app.open("bob");
     app.wait("link", &address);
     app.wait_label(", 4 bytes");
-    let (left, _, width, _) = app.wait("button", "Send").place();
+    let (left, _, width, _) = app.with("button", "Send", Control::place);
     assert!(left + width <= 1_000, "the window is wider than before");
     app.picture("long-words");
 }

@@ -4,7 +4,7 @@ use letschat_tests::client::TestClient;
 use letschat_tests::network::Network;
 use letschat_tests::server::TestServer;
 
-use crate::kit::{App, PASSWORD};
+use crate::kit::{App, Control, PASSWORD};
 
 /// Returns the words of the title of a window that is logged in.
 fn here(server: &TestServer) -> String {
@@ -16,20 +16,20 @@ fn new_user_finds_the_way_from_the_server_to_the_window() {
     let server = TestServer::start(&[]);
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start_in_home("first-run", data, &[]);
-    app.wait("text box", "Address of the server").write("no server/");
+    app.write("text box", "Address of the server", "no server/");
     app.click("Continue");
     app.wait_label("That names no server");
     app.picture("wrong-address");
-    app.wait("text box", "Address of the server").write(&server.location());
+    app.write("text box", "Address of the server", &server.location());
     app.click("Continue");
     app.wait_label("has the key");
     app.picture("account");
-    app.wait("text box", "Name").write("alice");
-    app.wait("text box", "Password").write(PASSWORD);
-    app.wait("text box", "The same password again").write("another one entirely");
+    app.write("text box", "Name", "alice");
+    app.write("text box", "Password", PASSWORD);
+    app.write("text box", "The same password again", "another one entirely");
     app.click("Create the account");
     app.wait_label("The two passwords are not the same.");
-    app.wait("text box", "The same password again").write(PASSWORD);
+    app.write("text box", "The same password again", PASSWORD);
     app.click("Create the account");
     app.wait_label(&here(&server));
     app.picture("window");
@@ -52,13 +52,13 @@ fn existing_account_logs_in_by_its_password() {
     let server = TestServer::start(&[]);
     TestClient::join(&server, "alice").quits();
     let app = App::start("log-in", &server, &[]);
-    app.point_at(&app.wait("checkbox", "I have no account here yet"));
+    app.point_at("checkbox", "I have no account here yet");
     app.wait_gone("text box", "The same password again");
-    app.wait("text box", "Name").write("alice");
-    app.wait("text box", "Password").write("not the password");
+    app.write("text box", "Name", "alice");
+    app.write("text box", "Password", "not the password");
     app.click("Log in");
     app.wait_label("Wrong username or password");
-    app.wait("text box", "Password").write(PASSWORD);
+    app.write("text box", "Password", PASSWORD);
     app.click("Log in");
     app.wait_label(&here(&server));
 }
@@ -72,7 +72,7 @@ fn setting_is_saved_for_the_next_start() {
     app.sign_up("alice");
     app.desktop.press(&["ctrl+comma"]);
     app.wait_window("Settings");
-    app.wait("switch", "Keep messages").click();
+    app.with("switch", "Keep messages", Control::click);
     let file = app.folder().join(".config/letschat/settings.toml");
     app.wait_file(&file, "history = true");
 }
@@ -88,7 +88,7 @@ fn server_that_announces_itself_is_offered() {
     let mut app = App::start_by("found", tempfile::tempdir().unwrap(), &network.by(2), &[]);
     app.wait_label("Found on the local network:");
     app.picture("servers");
-    app.point_at(&app.wait("label", &server.address.to_string()));
+    app.point_at("label", &server.address.to_string());
     app.click("Continue");
     app.wait_label(&format!("{} has the key", server.address));
     app.sign_up("alice");
@@ -101,7 +101,7 @@ fn another_server_can_be_chosen_before_there_is_an_account() {
     let app = App::start("another-server", &first, &[]);
     app.wait_label(&format!("{} has the key", first.address));
     app.click("Another server");
-    app.wait("text box", "Address of the server").write(&second.location());
+    app.write("text box", "Address of the server", &second.location());
     app.click("Continue");
     app.wait_label(&format!("{} has the key", second.address));
     app.sign_up("alice");
@@ -115,12 +115,12 @@ fn login_is_offered_while_nobody_is_logged_in() {
     let mut app = App::start("log-in-later", &server, &["--no-login"]);
     app.click("Log in…");
     app.wait_window("Log in");
-    app.wait("text box", "Name").write("alice");
+    app.write("text box", "Name", "alice");
     app.click_in("Log in", "Log in");
     // Another machine has the key of the account.
     app.wait_label("This machine has no key of alice's for this server");
     app.picture("password");
-    app.wait("text box", "Password").write(PASSWORD);
+    app.write("text box", "Password", PASSWORD);
     app.click_in("Log in", "Log in");
     app.wait_label(&here(&server));
     app.wait_gone("button", "Log in…");
@@ -159,7 +159,7 @@ fn setting_that_can_not_be_taken_is_told_beside_it() {
     app.wait_window("Settings");
     app.focus("Settings");
     let days = "Days for which they are kept (empty: without end)";
-    app.point_at(&app.wait("text box", days));
+    app.point_at("text box", days);
     app.desktop.move_as(&["type", "many"]);
     app.desktop.press(&["Return"]);
     app.wait_label("Days are a number from 1 to 36500.");

@@ -13,13 +13,13 @@ fn group_is_created_and_somebody_invited() {
     let mut bob = TestClient::join(&server, "bob");
     app.befriend("alice", &mut bob);
     app.desktop.press(&["ctrl+g"]);
-    app.wait("text box", "New group").write("team");
+    app.write("text box", "New group", "team");
     app.click("Create");
     app.wait("list item", "#team");
     app.click("Members");
     app.picture("members");
     app.click("Invite…");
-    app.wait("text box", "Invite").write("bob");
+    app.write("text box", "Invite", "bob");
     app.click("Invite");
     bob.wait_event_with("request", "group", "#team");
     bob.ok("approve", json!({"who": "#team"}));

@@ -16,8 +16,8 @@ fn every_command_is_offered_and_runs_with_its_fields() {
     for command in TABLE {
         assert!(offered.iter().any(|name| name == command.name), "{}: {offered:?}", command.name);
     }
-    app.wait("search box", "Find a command").write("broadcast");
-    app.wait("text box", "text: one line").write("tea is ready");
+    app.write("search box", "Find a command", "broadcast");
+    app.write("text box", "text: one line", "tea is ready");
     app.picture("fields");
     app.click("Run");
     app.wait_label("Done.");
@@ -33,9 +33,9 @@ fn command_of_a_plugin_is_offered_too() {
     let app = App::start("plugin", &server, &["--plugins", plugins]);
     app.sign_up("alice");
     app.desktop.press(&["ctrl+k"]);
-    app.wait("search box", "Find a command").write("while you are away");
+    app.write("search box", "Find a command", "while you are away");
     app.wait_label("A plugin has added it.");
-    app.wait("text box", "reason (may be left out)").write("at lunch");
+    app.write("text box", "reason (may be left out)", "at lunch");
     app.click("Run");
     app.wait_label("You are away: at lunch");
 }

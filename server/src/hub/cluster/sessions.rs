@@ -22,11 +22,18 @@ impl Hub {
     pub(in crate::hub) fn leave_cluster(&mut self, session: SessionId, why: Option<Closing>) {
         let Some(cluster) = &mut self.cluster else { return };
         let Batch { waiting, under_way, .. } = &mut cluster.leaving;
-        let is_same = |ending: &Ending| ending.session == session;
+        let is_same = |ending: &Ending| matches!(ending, Ending::Session { session: one, .. } if *one == session);
         // A server that stops ends all of its sessions at once. That of another server may have been ended before.
         let is_known = why.is_some() && waiting.iter().chain(&*under_way).any(is_same);
         if !self.is_stopping && !is_known {
-            waiting.push(Ending { session, why });
+            waiting.push(Ending::Session { session, why });
+        }
+    }
+
+    /// Ends the sessions at all servers of the account's devices whose keys were deleted.
+    pub(in crate::hub) fn end_keyless(&mut self, username: &Username, why: Closing) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.leaving.waiting.push(Ending::Keyless { username: username.clone(), why });
         }
     }
 

@@ -146,6 +146,23 @@ impl Servers {
         (connection, reply)
     }
 
+    /// Logs a device in at a server, in the database alone.
+    fn enters_unheard(&mut self, at: &str, who: &str, seed: u8) -> (Username, PublicKey) {
+        let device = Identity::from_seed(&[seed; 32]).public_key();
+        let entrance = Entrance {
+            username: who.parse().unwrap(),
+            device: Some(device),
+            address: "10.0.0.2".parse().unwrap(),
+            port: None,
+            is_listed: true,
+            take: false,
+            places: 50,
+            now_ms: 0,
+        };
+        self.database.tables.enter(&name(at), RUN, 0, &entrance);
+        (entrance.username, device)
+    }
+
     fn member(&mut self, at: usize, who: &str) -> ConnectionId {
         let (connection, reply) = self.log_in(at, who, who.len() as u8);
         assert_eq!(reply.code, Code::LoggedIn, "{reply:?}");
@@ -189,25 +206,27 @@ fn device_that_logs_in_elsewhere_is_logged_out_here() {
     let mut servers = Servers::new();
     let first = servers.member(0, "alice");
     servers.look(0);
-    servers.database.tables.enter(
-        &name("b"),
-        RUN,
-        0,
-        &Entrance {
-            username: "alice".parse().unwrap(),
-            device: Some(Identity::from_seed(&[5; 32]).public_key()),
-            address: "10.0.0.2".parse().unwrap(),
-            port: None,
-            is_listed: true,
-            take: false,
-            places: 50,
-            now_ms: 0,
-        },
-    );
-    let (username, device) = ("alice".parse().unwrap(), Identity::from_seed(&[5; 32]).public_key());
+    let (username, device) = servers.enters_unheard("b", "alice", 5);
     assert!(servers.database.tables.is_at(&name("b"), &username, device));
     servers.ask();
     assert!(closes(&servers.look(0), first));
+}
+
+#[test]
+fn changed_password_ends_a_login_that_is_not_heard_of_yet() {
+    let mut servers = Servers::new();
+    let alice = servers.member(0, "alice");
+    let (username, device) = servers.enters_unheard("b", "alice", 9);
+    servers.database.tables.keyless.insert((username.clone(), Some(device)));
+    let (result, name_of_b) = (Ok(Verdict::Accepted), name("b"));
+    assert!(servers.database.tables.is_at(&name_of_b, &username, device));
+    let changed =
+        StoreAnswer::PasswordChanged { connection: alice, username: username.clone(), result };
+    servers.put(0, Input::Stored(changed));
+    assert!(!servers.database.tables.is_at(&name_of_b, &username, device));
+    assert!(!closes(&servers.look(0), alice));
+    let (_, refused) = servers.log_in(1, "alice", 9);
+    assert_eq!(refused.code, Code::KeyRefused, "{refused:?}");
 }
 
 #[test]
@@ -215,11 +234,7 @@ fn login_whose_answer_was_lost_keeps_no_place() {
     let mut servers = Servers::new();
     let alice = servers.member(0, "alice");
     let bob = servers.member(1, "bob");
-    let device = Some(Identity::from_seed(&[5; 32]).public_key());
-    let (username, address) = ("alice".parse().unwrap(), "10.0.0.2".parse().unwrap());
-    let (port, is_listed, take, places, now_ms) = (None, true, false, 50, 0);
-    let lost = Entrance { username, device, address, port, is_listed, take, places, now_ms };
-    servers.database.tables.enter(&name("a"), RUN, 0, &lost);
+    servers.enters_unheard("a", "alice", 5);
     servers.ask();
     assert!(closes(&servers.look(0), alice));
     servers.ask();

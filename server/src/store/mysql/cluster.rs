@@ -10,19 +10,18 @@ use std::time::{Duration, Instant};
 
 use ::mysql::prelude::Queryable as _;
 use ::mysql::{Conn, Row};
-use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::Fingerprint;
 
 use super::failure::{Failure, column};
 use super::{Mysql, insert, next_numbers};
 use crate::store::cluster::{
     Cluster, ENDED_KEPT_MS, Ending, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News,
-    ServerName, SessionId,
+    ServerName,
 };
 use crate::store::{NewBroadcast, StoreError, StoredEntry};
 use rows::{
-    Presence, be_seen, dated_after_others, device_column, end_all, entries_after, forget_old,
-    lock_counter, lock_log, mail, messages, others, sessions, set_counter,
+    Presence, be_seen, dated_after_others, device_column, end_all, end_sessions, entries_after,
+    forget_old, lock_counter, lock_log, mail, messages, others, sessions, set_counter,
 };
 
 /// The database's time in milliseconds since the Unix epoch.
@@ -140,16 +139,23 @@ impl Cluster for Mysql {
             let found: Option<Row> = conn.exec_first(
                 format!(
                     "SELECT count(*) AS taken, coalesce(sum(s.username = ? AND s.device = ?), 0) AS same,
-                            (SELECT run FROM servers WHERE name = ?) AS run
+                            (SELECT run FROM servers WHERE name = ?) AS run,
+                            (SELECT count(*) FROM accounts AS a
+                             WHERE a.username = ? AND NOT a.banned AND (? = '' OR EXISTS
+                                   (SELECT * FROM account_keys AS k
+                                    WHERE k.username = a.username AND k.public_key = ?))) AS is_allowed
                      FROM sessions AS s JOIN servers AS v ON v.name = s.server
                      WHERE v.seen_ms > {NOW_MS} - ?"
                 ),
-                (key.0, &key.1, name.as_str(), MAX_SILENT_MS),
+                (key.0, &key.1, name.as_str(), key.0, &key.1, &key.1, MAX_SILENT_MS),
             )?;
             let found = found.ok_or_else(|| StoreError::Content("a count is missing".into()))?;
             let (taken, same): (usize, usize) = (column(&found, "taken")?, column(&found, "same")?);
             if column::<Option<u64>>(&found, "run")? != Some(run) {
                 return Err(name_is_taken(&name).into());
+            }
+            if !column::<bool>(&found, "is_allowed")? {
+                return Ok(Entered::Refused);
             }
             if same > 0 && entrance.device.is_none() && !entrance.take {
                 return Ok(Entered::NeedsTake);
@@ -182,21 +188,7 @@ impl Cluster for Mysql {
     fn leave(&mut self, endings: &[Ending]) -> Result<(), StoreError> {
         self.session.transact(|conn| {
             let number = lock_counter(conn)? + 1;
-            for Ending { session: SessionId { username, device, number: last }, why } in endings {
-                conn.exec_drop(
-                    format!(
-                        "UPDATE sessions SET server = NULL, number = ?, why = ?, changed_ms = {NOW_MS}
-                         WHERE username = ? AND device = ? AND number = ?"
-                    ),
-                    (
-                        number,
-                        why.map(Closing::name),
-                        username.as_str(),
-                        device_column(device.as_ref()),
-                        last,
-                    ),
-                )?;
-            }
+            endings.iter().try_for_each(|ending| end_sessions(conn, ending, number))?;
             set_counter(conn, number)
         })
     }

@@ -179,9 +179,9 @@ impl App {
 
     /// Fills the assistant's page for a new account.
     pub(crate) fn sign_up(&self, name: &str) {
-        self.wait("text box", "Name").write(name);
-        self.wait("text box", "Password").write(PASSWORD);
-        self.wait("text box", "The same password again").write(PASSWORD);
+        self.write("text box", "Name", name);
+        self.write("text box", "Password", PASSWORD);
+        self.write("text box", "The same password again", PASSWORD);
         self.click("Create the account");
         self.wait("list", "Conversations");
         self.focus("Let's Chat");
@@ -243,10 +243,7 @@ impl App {
     /// Waits until a label with this text is between the conversation's name and the field for messages.
     pub(crate) fn wait_in_view(&self, text: &str) {
         self.wait_until(&format!("label {text:?} in view"), |all| {
-            let place = |role, name| {
-                let control = all.iter().find(|one| one.is_called(role, name));
-                control.map(|control| control.place())
-            };
+            let place = |role, name| all.iter().find(|one| one.is_called(role, name))?.place();
             let (_, top, _, height) = place("label", text)?;
             let (_, above, _, _) = place("button", "Verify")?;
             let (_, below, _, _) = place("text box", "Message")?;
@@ -269,17 +266,30 @@ impl App {
         });
     }
 
+    /// Waits for a control and does something with it. A control that is replaced meanwhile is sought again.
+    pub(crate) fn with<T>(&self, role: &str, name: &str, act: impl Fn(&Control) -> Option<T>) -> T {
+        self.wait_until(&format!("{role} {name:?} that takes it"), |all| {
+            all.iter().filter(|one| one.is_called(role, name)).find_map(&act)
+        })
+    }
+
     /// Waits for a button, and clicks on it.
     pub(crate) fn click(&self, name: &str) {
-        self.wait("button", name).click();
+        self.with("button", name, Control::click);
+    }
+
+    /// Waits for a field, and replaces its text.
+    pub(crate) fn write(&self, role: &str, name: &str, text: &str) {
+        self.with(role, name, |field| field.write(text));
     }
 
     /// Clicks on a button of the window with this title.
     pub(crate) fn click_in(&self, title: &str, name: &str) {
-        let windows = self.program().map(|program| program.children()).unwrap_or_default();
-        let window = windows.into_iter().find(|window| window.name == title);
-        let mut all = window.map(|window| window.all()).unwrap_or_default().into_iter();
-        all.find(|one| one.is_called("button", name)).unwrap().click();
+        self.wait_until(&format!("button {name:?} in {title:?}"), |_| {
+            let windows = self.program()?.children();
+            let all = windows.into_iter().find(|window| window.name == title)?.all();
+            all.iter().find(|one| one.is_called("button", name))?.click()
+        });
     }
 
     /// Goes to a conversation of the list.
@@ -293,16 +303,19 @@ impl App {
 
     /// Clicks on the row of a list with these words.
     pub(crate) fn click_row(&self, words: &str) {
-        let row = self.wait_until(&format!("list item with {words:?}"), |all| {
+        let place = self.wait_until(&format!("list item with {words:?}"), |all| {
             let mut rows = all.iter().filter(|one| one.role == "list item");
-            rows.find(|one| one.name.contains(words)).cloned()
+            rows.find(|one| one.name.contains(words))?.place()
         });
-        self.point_at(&row);
+        self.click_at(place);
     }
 
     /// Clicks on a control with the mouse. GTK 4.8 lets screen readers click on buttons alone.
-    pub(crate) fn point_at(&self, control: &Control) {
-        let (left, top, width, height) = control.place();
+    pub(crate) fn point_at(&self, role: &str, name: &str) {
+        self.click_at(self.with(role, name, Control::place));
+    }
+
+    fn click_at(&self, (left, top, width, height): (i32, i32, i32, i32)) {
         let [x, y] = [left + width / 2, top + height / 2].map(|points| points * self.scale);
         self.desktop.move_as(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
     }
@@ -333,7 +346,7 @@ impl App {
 
     /// Says something in the conversation that is shown.
     pub(crate) fn say(&self, text: &str) {
-        self.wait("text box", "Message").write(text);
+        self.write("text box", "Message", text);
         self.click("Send");
     }
 
@@ -384,5 +397,7 @@ impl App {
         self.click("Approve");
         let reply = other.reply(asked);
         assert_eq!(reply["with"], own, "{reply}");
+        // The next one's button has the same name.
+        self.wait_gone("button", "Approve");
     }
 }

@@ -124,23 +124,21 @@ impl Control {
         states.is_some_and(|states| states.first().is_some_and(|low| low & SELECTED != 0))
     }
 
-    /// Clicks on it.
-    pub(crate) fn click(&self) {
-        let done = self.call("org.a11y.atspi.Action", "DoAction", Some((0i32,).to_variant()));
-        assert!(done.is_some(), "{} {:?} can't be clicked", self.role, self.name);
+    /// Clicks on it, unless it is gone.
+    pub(crate) fn click(&self) -> Option<()> {
+        self.call("org.a11y.atspi.Action", "DoAction", Some((0i32,).to_variant())).map(drop)
     }
 
-    /// Replaces its text.
-    pub(crate) fn write(&self, text: &str) {
+    /// Replaces its text, unless it is gone.
+    pub(crate) fn write(&self, text: &str) -> Option<()> {
         let text = Some((text,).to_variant());
-        let done = self.call("org.a11y.atspi.EditableText", "SetTextContents", text);
-        assert!(done.is_some(), "{} {:?} takes no text", self.role, self.name);
+        self.call("org.a11y.atspi.EditableText", "SetTextContents", text).map(drop)
     }
 
-    /// Returns the place and the size on the screen: left, top, width, height.
-    pub(crate) fn place(&self) -> (i32, i32, i32, i32) {
+    /// Returns the place and the size on the screen, unless it is gone: left, top, width, height.
+    pub(crate) fn place(&self) -> Option<(i32, i32, i32, i32)> {
         let on_screen = Some((0u32,).to_variant());
-        let place = self.call("org.a11y.atspi.Component", "GetExtents", on_screen).unwrap();
-        place.child_value(0).get().unwrap()
+        let place = self.call("org.a11y.atspi.Component", "GetExtents", on_screen)?;
+        place.child_value(0).get()
     }
 }

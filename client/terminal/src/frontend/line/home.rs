@@ -9,20 +9,21 @@ use rustix::io::Errno;
 
 use super::found;
 use letschat_commands::command::{Role, find};
-use letschat_engine::address::ServerAddress;
+use letschat_engine::address::ServiceAddress;
 use letschat_engine::discovery::FoundServer;
 use letschat_settings::file;
 
 /// The maximum length of an answer.
 const MAX_LINE_BYTES: u64 = 1_024;
 
-const WHICH: &str = "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT.";
+const WHICH: &str = "Which server? HOST, HOST:PORT or, with its key, HOST:PORT#FINGERPRINT; several of one service \
+    with commas between them.";
 
 /// The answer, and the file to save it in.
 #[derive(Debug, Clone)]
 pub struct HomeServer {
-    /// The named server.
-    pub server: ServerAddress,
+    /// The named server, or servers of one service.
+    pub server: ServiceAddress,
     /// The settings file to create.
     pub settings: PathBuf,
 }
@@ -37,19 +38,19 @@ const LOOKING: &str = "Looking for servers on the local network…";
 ///
 /// The terminal fails.
 pub fn ask(
-    usual: &ServerAddress,
+    usual: &ServiceAddress,
     look: impl FnOnce() -> Vec<FoundServer>,
     mut input: impl BufRead,
     mut output: impl Write,
     columns: usize,
-    probe: impl Fn(&ServerAddress) -> Result<(), String>,
-) -> io::Result<Option<ServerAddress>> {
+    probe: impl Fn(&ServiceAddress) -> Result<(), String>,
+) -> io::Result<Option<ServiceAddress>> {
     writeln!(output, "{}", wrap(&format!("{WHICH} {LOOKING}"), columns))?;
     let servers = look();
     write!(output, "{}", wrap(&found::list(&servers), columns))?;
     let number = if servers.is_empty() { "" } else { "a number, or " };
     let (mut offered, mut which) = match &servers[..] {
-        [only] => (only.address.clone(), ", the one above"),
+        [only] => (only.address.clone().into(), ", the one above"),
         _ => (usual.clone(), ", this machine's"),
     };
     loop {
@@ -74,7 +75,9 @@ pub fn ask(
             return Ok(None);
         }
         let role = find(&answer).ok().and_then(|command| command.role);
-        let server = match found::numbered(&servers, &answer).map_or_else(|| answer.parse(), Ok) {
+        let server = match found::numbered(&servers, &answer)
+            .map_or_else(|| answer.parse(), |one| Ok(one.into()))
+        {
             _ if answer.is_empty() => offered.clone(),
             _ if role == Some(Role::Quit) => return Ok(None),
             _ if role == Some(Role::Help) => {
@@ -118,7 +121,7 @@ impl HomeServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use letschat_settings::file::with_key;
+    use letschat_settings::file::service_with_key;
     use std::fs;
 
     fn asked(answers: &str) -> (String, String) {
@@ -133,14 +136,14 @@ mod tests {
         });
         let usual = "127.0.0.1:4400".parse().unwrap();
         let mut output = Vec::new();
-        let probe = |server: &ServerAddress| match server.port {
-            1 => Err("connection refused".into()),
+        let probe = |service: &ServiceAddress| match service.servers() {
+            [only] if only.port == 1 => Err("connection refused".into()),
             _ => Ok(()),
         };
         let look = || found.collect();
         let server = ask(&usual, look, answers.as_bytes(), &mut output, 0, probe).unwrap();
         (
-            server.map(|server| with_key(&server)).unwrap_or_default(),
+            server.map(|server| service_with_key(&server)).unwrap_or_default(),
             String::from_utf8(output).unwrap(),
         )
     }
@@ -157,6 +160,7 @@ mod tests {
             ("chat.example.org 99\n", "chat.example.org:99"),
             ("letschat chat.example.org\n", "chat.example.org:4400"),
             ("there:1\nthere\n", "there:4400"),
+            ("a.example.org, b.example.org:99\n", "a.example.org:4400,b.example.org:99"),
             ("quit\n", ""),
             ("help\nthere\n", "there:4400"),
         ] {

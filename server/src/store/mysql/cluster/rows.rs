@@ -13,7 +13,8 @@ use super::super::mailbox::{list, values};
 use super::super::stored_entry;
 use super::{MESSAGES_KEPT_MS, NOW_MS};
 use crate::store::cluster::{
-    ENDED_KEPT_MS, MAX_NEWS, MAX_SILENT_MS, ServerName, SessionId, SharedPlace, SharedSession,
+    ENDED_KEPT_MS, Ending, MAX_NEWS, MAX_SILENT_MS, ServerName, SessionId, SharedPlace,
+    SharedSession,
 };
 use crate::store::{NewBroadcast, StoreError, StoredEntry, time_from_column};
 
@@ -177,6 +178,30 @@ pub(super) fn messages(
         conn.exec_drop(delete, values(&old))?;
     }
     Ok((new, last))
+}
+
+/// Ends sessions by a change with this number.
+pub(super) fn end_sessions(conn: &mut Conn, ending: &Ending, number: u64) -> Result<(), Failure> {
+    let update =
+        format!("UPDATE sessions SET server = NULL, number = ?, why = ?, changed_ms = {NOW_MS}");
+    match ending {
+        Ending::Session { session: SessionId { username, device, number: last }, why } => {
+            let device = device_column(device.as_ref());
+            conn.exec_drop(
+                format!("{update} WHERE username = ? AND device = ? AND number = ?"),
+                (number, why.map(Closing::name), username.as_str(), device, last),
+            )?;
+        }
+        Ending::Keyless { username, why } => conn.exec_drop(
+            format!(
+                "{update} WHERE username = ? AND device <> '' AND server IS NOT NULL AND NOT EXISTS
+                       (SELECT * FROM account_keys AS k
+                        WHERE k.username = sessions.username AND k.public_key = sessions.device)"
+            ),
+            (number, why.name(), username.as_str()),
+        )?,
+    }
+    Ok(())
 }
 
 /// Ends all sessions of a server by a change with this number.
