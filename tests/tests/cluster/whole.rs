@@ -70,7 +70,7 @@ fn session_typed_by_hand_is_taken_from_another_server() {
         second.types(line);
         second.expects(answer);
     }
-    first.expects("* CLOSING replaced");
+    first.expects("* Your account logged in again, from elsewhere.");
     first.expects_end();
 }
 
@@ -84,7 +84,9 @@ fn groups_and_files_go_from_server_to_server() {
     alice.ok("group", json!({"action": "invite", "name": "team", "who": "bob"}));
     bob.wait_event_with("request", "group", "#team");
     bob.ok("approve", json!({"who": "#team"}));
-    alice.wait_event_with("group_changed", "change", "joined");
+    for client in [&mut alice, &mut bob] {
+        client.wait_event_with("group_changed", "change", "joined");
+    }
     bob.ok("send", json!({"to": "#team", "text": "here I am"}));
     alice.wait_event_with("message", "text", "here I am");
     let path = alice.data.path().join("photo");
