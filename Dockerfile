@@ -7,6 +7,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /letschat
+# Of cargo's release profile. Tests may want images sooner.
+ARG CARGO_PROFILE_RELEASE_LTO=thin
+ARG CARGO_PROFILE_RELEASE_OPT_LEVEL=3
 # Build the libraries first, without our code: this layer is cached until a manifest changes.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./

@@ -12,7 +12,7 @@ cues=("lets alice in")
 kill_server() { docker kill "$(container "$1")" >/dev/null; }
 
 scripts/stand-in-images.sh
-"${compose[@]}" build
+build
 # Each waits for those that it depends on.
 "${compose[@]}" up --detach --no-build a b c
 "${compose[@]}" up --no-start --no-build --no-recreate alice bob

@@ -6,7 +6,7 @@
 export COMPOSE_FILE=docker-compose.yml:scripts/demo/containers.yml
 
 scripts/stand-in-images.sh
-"${compose[@]}" build
+build
 "${compose[@]}" up --no-start --no-build
 mysql=$(container mysql)
 docker start "$mysql" >/dev/null

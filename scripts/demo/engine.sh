@@ -13,6 +13,12 @@ fi
 # Each demo on the same engine has its own name.
 export COMPOSE_PROJECT_NAME=letschat-demo-$$
 
+# DEMO_BUILD has further flags of the build.
+build() {
+    # shellcheck disable=SC2086
+    "${compose[@]}" build ${DEMO_BUILD:-}
+}
+
 container() { "${compose[@]}" ps --all --quiet "$1"; }
 
 # The container gets the signals that `docker start` gets, and its exit status is that of `docker start`.

@@ -6,7 +6,7 @@ mod whole;
 
 use letschat_tests::client::TestClient;
 use letschat_tests::cluster::{Bell, TestCluster};
-use letschat_tests::mysql_server::{MysqlServer, make_certificates};
+use letschat_tests::mysql_server::{Throwaway, make_certificates};
 use letschat_tests::programs::{Running, program_by, without_settings};
 use letschat_tests::project::root;
 use letschat_tests::server::TestServer;
@@ -116,7 +116,12 @@ fn news_come_without_the_bell_and_with_a_new_one() {
 }
 
 #[test]
-fn bell_proves_its_name_and_wants_its_password() {
+fn bell_and_database_prove_their_names() {
+    if !Throwaway::is_here_to_test("bell_and_database_prove_their_names") {
+        return;
+    }
+    let throwaway = Throwaway::shared();
+    let store_authority = throwaway.authority().display().to_string();
     let folder = tempfile::tempdir().unwrap();
     make_certificates(folder.path());
     let bell = Bell::start_with_tls(folder.path(), "right");
@@ -130,12 +135,15 @@ fn bell_proves_its_name_and_wants_its_password() {
     ] {
         std::fs::write(&password, given).unwrap();
         let store = format!("bell_{}_{number}", std::process::id());
-        let store = MysqlServer::shared().location(&store).to_string();
-        let flags =
-            ["--store", &store, "--cluster", &cluster, "--cluster-password-file", &password];
+        let store = throwaway.server.location(&store).to_string();
+        let flags = [
+            ["--store", &store, "--store-tls", "verified", "--store-ca", &store_authority],
+            ["--cluster", &cluster, "--cluster-password-file", &password, "--name", "a"],
+        ]
+        .concat();
         let flags = match known {
             true => [&flags[..], &["--cluster-ca", &authority]].concat(),
-            false => flags.to_vec(),
+            false => flags,
         };
         let server = TestServer::start(&flags);
         server.wait_log(told);

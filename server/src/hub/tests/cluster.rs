@@ -230,6 +230,31 @@ fn changed_password_ends_a_login_that_is_not_heard_of_yet() {
 }
 
 #[test]
+fn request_for_a_chat_is_activity_at_another_server() {
+    const IDLE_MS: u64 = 600_000;
+    let mut servers = Servers::with(Settings { idle_ms: IDLE_MS, ..Settings::default() });
+    let alice = servers.member(0, "alice");
+    let bob = servers.member(1, "bob");
+    let mut minutes_until_idle = |servers: &mut Servers| -> u64 {
+        for minute in 1.. {
+            for (at, connection) in [(0, alice), (1, bob)] {
+                servers.hubs[at].now.boot_ms += 60_000;
+                let idle = Notice::Closing(Closing::Idle);
+                if notices(&servers.say(at, connection, &Request::Ping), connection).contains(&idle)
+                {
+                    return minute;
+                }
+            }
+            if minute == 5 {
+                servers.say(0, alice, &Request::Connect { who: "bob".into() });
+            }
+        }
+        unreachable!()
+    };
+    assert_eq!(minutes_until_idle(&mut servers), 15);
+}
+
+#[test]
 fn login_whose_answer_was_lost_keeps_no_place() {
     let mut servers = Servers::new();
     let alice = servers.member(0, "alice");
