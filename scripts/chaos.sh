@@ -15,6 +15,9 @@ export CHAOS_SEED CHAOS_TABLE
     printf '| fault | played | seen |\n|---|---|---|\n'
 } >"$CHAOS_TABLE"
 
+# Before the tests, whose time is limited: the first of them would build the programs.
+cargo build --locked --release --workspace --bins
+
 status=0
 # Two at a time: the tests mostly wait, for cut links and for clocks, and leave the processor to each other.
 play() {

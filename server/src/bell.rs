@@ -176,7 +176,7 @@ impl Rope {
             match self.listen_once(events) {
                 Err(error) if !is_told => {
                     is_told = true;
-                    let place = &self.location;
+                    let (place, error) = (&self.location, reason(&error));
                     tracing::warn!(%place, %error, "the bell that --cluster names is silent; news of other servers takes up to a second");
                 }
                 Err(_) => {}
@@ -186,13 +186,17 @@ impl Rope {
         }
     }
 
-    /// Listens on one connection. Fails if it can't be made; its later end is no failure.
+    /// Listens on one connection. Fails if it hears nothing at all; its later end is no failure.
     fn listen_once(&self, events: &Sender<Event>) -> Result<(), RedisError> {
         let mut connection = self.connect()?;
         let mut listening = connection.as_pubsub();
-        listening.set_read_timeout(Some(LOOK))?;
+        listening.set_read_timeout(Some(PATIENCE))?;
         listening.subscribe(&self.channel)?;
+        // The bell may refuse the channel without a word here, as one that wants a password does.
+        self.ring(&mut None)?;
+        listening.get_message()?;
         tracing::info!(place = %self.location, "the bell works");
+        listening.set_read_timeout(Some(LOOK))?;
         // Somebody may have rung before.
         let mut is_rung = true;
         while !is_rung || events.send_blocking(Event::Input(Input::Rung)).is_ok() {
@@ -212,6 +216,14 @@ impl Rope {
         }
         Ok(())
     }
+}
+
+/// Returns the reason of a failure in one line.
+fn reason(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return "it does not answer in time".into();
+    }
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -189,8 +189,12 @@ mod tests {
         let operate = |operator: Operator| {
             wanted.borrow_mut().push(operator.clone());
             match operator {
-                Operator::Say(text) => Some(OperatorAnswer::Said { text, recipients: 0 }),
-                Operator::Kick(username) => Some(OperatorAnswer::NotHere { username }),
+                Operator::Say(text) => {
+                    Some(OperatorAnswer::Said { text, recipients: 0, later: Vec::new() })
+                }
+                Operator::Kick(username) => {
+                    Some(OperatorAnswer::NotHere { username, server: None })
+                }
                 _ => None,
             }
         };
@@ -230,7 +234,9 @@ mod tests {
 
     #[test]
     fn text_that_a_terminal_shows_is_not_repeated() {
-        let operate = |_| Some(OperatorAnswer::Said { text: "good day".into(), recipients: 2 });
+        let operate = |_| {
+            Some(OperatorAnswer::Said { text: "good day".into(), recipients: 2, later: Vec::new() })
+        };
         for (is_typed, expected) in [(true, ""), (false, "Server: good day\n")] {
             let rules = Rules::Classroom { is_typed };
             assert_eq!(shown(rules, b"good day\n", operate), expected);

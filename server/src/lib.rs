@@ -126,6 +126,9 @@ pub enum StartError {
     /// The store can't be opened or read.
     #[error("can't use the database {location}: {source}; --store chooses another")]
     Store { location: Box<StoreLocation>, source: StoreError },
+    /// The store belongs to a cluster that this server can't join.
+    #[error("can't use the database {location}: {source}")]
+    Cluster { location: Box<StoreLocation>, source: StoreError },
     /// Another program uses the port.
     #[error("port {0} is taken by another program; choose another one with --port")]
     PortTaken(u16),
@@ -292,7 +295,11 @@ fn lock_error(path: &Path, error: LockError) -> StartError {
 }
 
 fn store_error(location: &StoreLocation, source: StoreError) -> StartError {
-    StartError::Store { location: Box::new(location.clone()), source }
+    let location = Box::new(location.clone());
+    match source {
+        StoreError::Cluster(_) => StartError::Cluster { location, source },
+        source => StartError::Store { location, source },
+    }
 }
 
 /// Opens the store. SQLite's file is locked first, so that a second server changes nothing in it.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use letschat_protocol::username::Username;
 use tracing::{debug, error, info, warn};
 
-use crate::hub::{ConnectionId, LeaveReason, LinkEnd, Record};
+use crate::hub::{ConnectionId, LeaveReason, LinkEnd, Record, Terms};
 
 /// Writes a line. `peer_of` returns a connection's remote address.
 pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<SocketAddr>) {
@@ -57,6 +57,13 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
             info!("ended without a login: {} ({})", Reason(*why), from(connection));
         }
         Record::StoreFailed { what } => error!("the store could not {what}"),
+        Record::Server { server, is_there: true } => info!("server {server} is there"),
+        Record::Server { server, is_there: false } => warn!("server {server} is gone"),
+        Record::OtherTerms { server, own, others } => warn!(
+            "server {server} has other settings, of which the shorter retention deletes for both: {}, here {}",
+            Agreed(others),
+            Agreed(own)
+        ),
         Record::Said => info!("the operator spoke to everybody"),
     }
 }
@@ -88,6 +95,17 @@ impl fmt::Display for Recipients<'_> {
             1 => f.write_str(" and 1 other"),
             others => write!(f, " and {others} others"),
         }
+    }
+}
+
+/// The settings that servers of a cluster share, by the names of their flags.
+struct Agreed<'a>(&'a Terms);
+
+impl fmt::Display for Agreed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Terms { places, retention_ms, mail_retention_ms } = self.0;
+        let (seconds, days) = (retention_ms / 1_000, mail_retention_ms / 86_400_000);
+        write!(f, "--places {places} --retention-seconds {seconds} --mail-retention-days {days}")
     }
 }
 

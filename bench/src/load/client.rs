@@ -198,7 +198,12 @@ impl Client {
                 News::Secured(fingerprint, Exported { binding, keys }) => {
                     self.keys = Some(keys);
                     let address = around.server_of(self.number);
-                    let input = Input::ServerSecured { fingerprint, binding, address };
+                    let input = Input::ServerSecured {
+                        server: address.to_string(),
+                        fingerprint,
+                        binding,
+                        address,
+                    };
                     self.handle(input, around, tally);
                 }
             }

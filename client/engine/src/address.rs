@@ -44,6 +44,12 @@ pub enum AddressError {
     /// The fingerprint is not 64 hexadecimal digits.
     #[error("expected the fingerprint's 64 hexadecimal digits after the #")]
     Fingerprint,
+    /// A part of a list names no server.
+    #[error("{0:?} in the list names no server: {1}")]
+    InList(String, Box<AddressError>),
+    /// A comma too much.
+    #[error("a comma stands between two servers; there is one too much")]
+    Comma,
     /// Servers of one service have one key.
     #[error("the servers of a list belong together and have the same key; these have two")]
     TwoKeys,
@@ -114,8 +120,36 @@ impl FromStr for ServiceAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<ServiceAddress, AddressError> {
-        let parsed = text.split(',').map(|part| part.trim().parse());
-        let mut servers: Vec<ServerAddress> = parsed.collect::<Result<_, _>>()?;
+        ServiceAddress::from_parts(text, str::parse)
+    }
+}
+
+impl ServiceAddress {
+    /// Parses a list whose servers have this port.
+    pub fn with_port(text: &str, port: u16) -> Result<ServiceAddress, AddressError> {
+        ServiceAddress::from_parts(text, |part| ServerAddress::with_port(part, port))
+    }
+
+    fn from_parts(
+        text: &str,
+        parse: impl Fn(&str) -> Result<ServerAddress, AddressError>,
+    ) -> Result<ServiceAddress, AddressError> {
+        let mut servers: Vec<ServerAddress> = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            let is_alone = part.len() == text.trim().len();
+            let server = parse(part).map_err(|error| match (is_alone, part) {
+                (true, _) => error,
+                (false, "") => AddressError::Comma,
+                (false, part) => AddressError::InList(part.to_owned(), Box::new(error)),
+            })?;
+            let is_same =
+                |one: &ServerAddress| (&one.host, one.port) == (&server.host, server.port);
+            match servers.iter_mut().find(|one| is_same(one)) {
+                Some(same) if same.fingerprint.is_none() => *same = server,
+                Some(same) if server.fingerprint.is_none() || *same == server => {}
+                _ => servers.push(server),
+            }
+        }
         let mut keys: Vec<Fingerprint> = servers.iter().filter_map(|one| one.fingerprint).collect();
         keys.dedup();
         if keys.len() > 1 {
@@ -224,7 +258,16 @@ mod tests {
         assert!(service.servers().iter().all(|server| server.fingerprint == Some(one)));
         let two = format!("a#{one},b#{other}").parse::<ServiceAddress>();
         assert_eq!(two, Err(AddressError::TwoKeys));
-        assert!("a,,b".parse::<ServiceAddress>().is_err());
+        for text in ["a,,b", "a,", ","] {
+            assert_eq!(text.parse::<ServiceAddress>(), Err(AddressError::Comma), "{text}");
+        }
+        let wrong = "a,b:244o1".parse::<ServiceAddress>().unwrap_err();
+        assert!(wrong.to_string().starts_with("\"b:244o1\" in the list"), "{wrong}");
+        let twice: ServiceAddress = format!("a,a#{one},b,a:4400").parse().unwrap();
+        assert_eq!(twice.to_string(), "a:4400,b:4400");
+        assert!(twice.servers().iter().all(|server| server.fingerprint == Some(one)));
+        let same_port = ServiceAddress::with_port("a,b", 99).unwrap();
+        assert_eq!(same_port.to_string(), "a:99,b:99");
     }
 
     #[test]

@@ -341,7 +341,7 @@ impl Options {
         match (&self.host, self.port) {
             (Some(host), None) if self.port2.is_none() => host.parse(),
             (Some(host), Some(port)) if self.port2.is_none() => {
-                ServerAddress::with_port(host, port).map(Into::into)
+                ServiceAddress::with_port(host, port)
             }
             _ => {
                 let usual = || ServerAddress::on_this_machine().into();

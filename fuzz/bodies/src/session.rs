@@ -232,7 +232,12 @@ impl<'a> World<'a> {
                 self.assembler = ReplyAssembler::default();
                 let fingerprint = Fingerprint::of_spki(b"fuzz");
                 let address = SocketAddr::from(([127, 0, 0, 1], 4400));
-                self.handle(Input::ServerSecured { fingerprint, binding: [9; 32], address });
+                self.handle(Input::ServerSecured {
+                    server: "server".into(),
+                    fingerprint,
+                    binding: [9; 32],
+                    address,
+                });
             }
             ServerLink::Dialled => {
                 self.server = ServerLink::Down;

@@ -23,20 +23,28 @@ const COLUMNS: [&str; 8] =
 pub(super) fn lines(rules: Rules, answer: &OperatorAnswer) -> Vec<String> {
     match answer {
         OperatorAnswer::Sessions(page) => list(page),
-        OperatorAnswer::Said { text, recipients: 0 } => {
-            vec![format!("said to nobody: {}", Printable(text))]
+        OperatorAnswer::Said { text, recipients: 0, later } => {
+            iter::once(format!("said to nobody: {}", Printable(text))).chain(late(later)).collect()
         }
-        OperatorAnswer::Said { text, recipients } => match rules {
-            Rules::Standard => vec![format!("said to {recipients}: {}", Printable(text))],
+        OperatorAnswer::Said { text, recipients, later } => match rules {
+            Rules::Standard => {
+                let said = format!("said to {recipients}: {}", Printable(text));
+                iter::once(said).chain(late(later)).collect()
+            }
             Rules::Classroom { is_typed: true } => Vec::new(),
             Rules::Classroom { is_typed: false } => vec![format!("Server: {}", Printable(text))],
         },
-        OperatorAnswer::Kicked { username } => {
+        OperatorAnswer::Kicked { username, later } if later.is_empty() => {
             vec![format!("{} was told so, and is out.", Printable(username.as_str()))]
         }
-        OperatorAnswer::NotHere { username } => {
+        OperatorAnswer::Kicked { username, later } => {
+            let name = Printable(username.as_str());
+            vec![format!("{name} is out as soon as this is heard at {}.", named(later))]
+        }
+        OperatorAnswer::NotHere { username, server } => {
             let (name, mark) = (Printable(username.as_str()), rules.mark());
-            vec![format!("Nobody was kicked: {name} is not here; `{mark}list` shows who is.")]
+            let place = server.as_ref().map_or("here".to_owned(), |server| format!("at {server}"));
+            vec![format!("Nobody was kicked: {name} is not {place}; `{mark}list` shows who is.")]
         }
         OperatorAnswer::Stats(stats) => statistics(stats),
         OperatorAnswer::NoServer { server, servers } if servers.is_empty() => {
@@ -48,6 +56,12 @@ pub(super) fn lines(rules: Rules, answer: &OperatorAnswer) -> Vec<String> {
             vec![format!("Nothing was done: no server {server} is there, but {}.", named(servers))]
         }
     }
+}
+
+/// Returns a line about the servers that hear of something later.
+fn late(servers: &[ServerName]) -> Option<String> {
+    let is_any = !servers.is_empty();
+    is_any.then(|| format!("It is said at {} as soon as it is heard there.", named(servers)))
 }
 
 /// Returns all commands, one per line.
@@ -299,7 +313,10 @@ store failures  1";
 
     #[test]
     fn what_was_said_is_shown_as_it_can_be() {
-        let said = |recipients| OperatorAnswer::Said { text: "lst\u{1b}[2J".into(), recipients };
+        let said = |recipients| {
+            let (text, later) = ("lst\u{1b}[2J".into(), Vec::new());
+            OperatorAnswer::Said { text, recipients, later }
+        };
         assert_eq!(lines(Rules::Standard, &said(3)), [r"said to 3: lst\u{1b}[2J"]);
         assert_eq!(lines(Rules::Standard, &said(0)), [r"said to nobody: lst\u{1b}[2J"]);
     }

@@ -21,7 +21,7 @@ use letschat_protocol::username::Username;
 use super::connection::{LoginAttempt, StoreWork};
 use super::directory::{Entry, Location};
 use super::operator::Share;
-use super::{ConnectionId, Effect, Hub};
+use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::cluster::{
     ClusterAnswer, ClusterRequest, Ending, Entered, Entrance, Known, MAX_NEWS, MAX_SILENT_MS, News,
     ServerName, SessionId, SharedPlace, SharedSession,
@@ -75,6 +75,8 @@ struct Asks {
     is_under_way: bool,
     /// True if another server has rung meanwhile.
     is_due_again: bool,
+    /// True if the last one had no answer.
+    has_failed: bool,
 }
 
 /// Things for the store, of which one batch is under way at a time. A batch that fails is tried again with the next
@@ -128,6 +130,7 @@ impl Cluster {
                 heard_ms: now_ms,
                 is_under_way: false,
                 is_due_again: false,
+                has_failed: false,
             },
             leaving: Batch::default(),
             telling: Batch::default(),
@@ -137,6 +140,11 @@ impl Cluster {
     /// Returns true if this server may not know what has happened meanwhile: it asks before it commits anything.
     pub(super) fn is_stale(&self, now: Now) -> bool {
         now.boot_ms > self.asks.heard_ms + MAX_SILENT_MS
+    }
+
+    /// Returns true if another server hears within about a second what this one has for it.
+    pub(super) fn hears(&self, now: Now, server: &ServerName) -> bool {
+        !self.is_stale(now) && !self.asks.has_failed && self.servers.contains_key(server)
     }
 
     /// Returns the time at which something is due.
@@ -325,6 +333,7 @@ impl Hub {
             true => now.boot_ms.max(asks.begun_ms + LEAST_ASK_MS),
             false => now.boot_ms + ASK_MS,
         };
+        asks.has_failed = result.is_err();
         let Ok(news) = result else { return self.broadcasts_wait_in_vain(now) };
         let was_stale = cluster.is_stale(now);
         cluster.asks.heard_ms = now.boot_ms;
@@ -359,8 +368,26 @@ impl Hub {
 
     /// Notes which servers are there: the sessions of one that has gone are shown no more.
     fn change_servers(&mut self, now: Now, servers: BTreeMap<ServerName, Share>) {
+        let terms = self.terms();
         let Some(cluster) = &mut self.cluster else { return };
         let before = std::mem::replace(&mut cluster.servers, servers);
+        for (server, share) in &cluster.servers {
+            let known = before.get(server);
+            if known.is_none() {
+                let record = Record::Server { server: server.clone(), is_there: true };
+                self.effects.push(Effect::Record(record));
+            }
+            if let Some(others) = share.terms.filter(|others| *others != terms)
+                && known.and_then(|known| known.terms) != share.terms
+            {
+                let record = Record::OtherTerms { server: server.clone(), own: terms, others };
+                self.effects.push(Effect::Record(record));
+            }
+        }
+        for server in before.keys().filter(|server| !cluster.servers.contains_key(*server)) {
+            let record = Record::Server { server: server.clone(), is_there: false };
+            self.effects.push(Effect::Record(record));
+        }
         let changed: Vec<Device> = cluster
             .sessions
             .iter()

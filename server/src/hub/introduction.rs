@@ -76,7 +76,9 @@ impl Hub {
     /// Introduces a client to the device of an account that has this key. A client asks again and again for one that is
     /// away, so that this is neither an activity nor an error.
     pub(super) fn locate(&mut self, now: Now, id: ConnectionId, name: &str, key: &PublicKey) {
-        let both = self.located(id, name, key).and_then(|(who, entry)| {
+        let located = self.located(id, name, key);
+        let located = located.filter(|(who, entry)| self.is_within_reach(now, who, entry));
+        let both = located.and_then(|(who, entry)| {
             let other = self.introduction_of(&who, &entry, id)?;
             Some((who, entry, other, self.introduction_to(id, &entry)?))
         });
@@ -125,6 +127,10 @@ impl Hub {
                 return self.answer(now, asking, &Reply::new(Code::NoReceiver, why));
             }
         };
+        if !self.is_within_reach(now, username, &entry) {
+            let why = format!("The server that {username} is at does not hear this one now.");
+            return self.answer(now, asking, &Reply::new(Code::StoreUnavailable, why));
+        }
         self.was_active(asking, now);
         match entry.location {
             Location::Local(asked) => {

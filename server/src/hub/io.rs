@@ -9,8 +9,9 @@ use letschat_protocol::identity::ChannelBinding;
 use letschat_protocol::username::Username;
 
 use super::classroom::Shown;
-use super::operator::{Operator, OperatorAnswer};
+use super::operator::{Operator, OperatorAnswer, Terms};
 use crate::clients_file::ClientEntry;
+use crate::store::cluster::ServerName;
 use crate::store::{StoreAnswer, StoreRequest};
 
 /// The id of a TCP connection. It counts up and is never reused, so late effects on a closed
@@ -148,6 +149,10 @@ pub enum Record {
     Left { connection: ConnectionId, username: Option<Username>, why: LeaveReason },
     /// The store failed at a task, which `what` names as a verb.
     StoreFailed { what: &'static str },
+    /// Another server of the cluster has come or gone.
+    Server { server: ServerName, is_there: bool },
+    /// Another server of the cluster has other settings.
+    OtherTerms { server: ServerName, own: Terms, others: Terms },
     /// The operator sent a message to everybody.
     Said,
 }

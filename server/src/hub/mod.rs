@@ -116,7 +116,7 @@ pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Rec
 use letschat_protocol::clock::Now;
 pub use mailbox::HEADERS_PER_TOKEN;
 pub use operator::{
-    Occupancy, Operator, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats,
+    Occupancy, Operator, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats, Terms,
 };
 pub use settings::Settings;
 pub use tally::Tally;

@@ -1,6 +1,6 @@
 //! The operator's commands to a running server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use letschat_protocol::dialogue::{Closing, Notice};
@@ -42,12 +42,12 @@ pub enum Operator {
 pub enum OperatorAnswer {
     /// The answer to [`Operator::List`].
     Sessions(SessionPage),
-    /// The answer to [`Operator::Say`], with the number of recipients.
-    Said { text: String, recipients: usize },
-    /// The answer to [`Operator::Kick`]: the client was told why, and closed.
-    Kicked { username: Username },
-    /// The answer to [`Operator::Kick`] if no account of that name is logged in.
-    NotHere { username: Username },
+    /// The answer to [`Operator::Say`], with the number of recipients. The servers in `later` do not hear it now.
+    Said { text: String, recipients: usize, later: Vec<ServerName> },
+    /// The answer to [`Operator::Kick`]: the client is told why, and closed. The servers in `later` do not hear it now.
+    Kicked { username: Username, later: Vec<ServerName> },
+    /// The answer to [`Operator::Kick`] if no account of that name is logged in, or not at this server.
+    NotHere { username: Username, server: Option<ServerName> },
     /// The answer to [`Operator::Stats`].
     Stats(Stats),
     /// The answer to [`Operator::At`] if there is no such server, with those that are there.
@@ -139,6 +139,19 @@ pub(super) struct Share {
     before_login: usize,
     relays: usize,
     tally: Tally,
+    /// The settings that are to be the same at all servers.
+    pub(super) terms: Option<Terms>,
+}
+
+/// Settings of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The most sessions.
+    pub places: usize,
+    /// The time for which a broadcast is kept, in milliseconds.
+    pub retention_ms: u64,
+    /// The time for which an envelope is kept, in milliseconds.
+    pub mail_retention_ms: u64,
 }
 
 impl Hub {
@@ -155,7 +168,7 @@ impl Hub {
             (Operator::List { after }, at) => {
                 OperatorAnswer::Sessions(self.session_page(now, after.as_ref(), at.as_ref()))
             }
-            (Operator::Say(text), at) => self.say(text, at.as_ref()),
+            (Operator::Say(text), at) => self.say(now, text, at.as_ref()),
             (Operator::Kick(username), at) => self.kick(now, username, at.as_ref()),
             (Operator::Stats, at) => OperatorAnswer::Stats(self.stats(now, at.as_ref())),
             (Operator::Stop, _) => return self.stop(now),
@@ -245,7 +258,7 @@ impl Hub {
         Occupancy { taken, places: self.settings.places, before_login }
     }
 
-    fn say(&mut self, text: String, at: Option<&ServerName>) -> OperatorAnswer {
+    fn say(&mut self, now: Now, text: String, at: Option<&ServerName>) -> OperatorAnswer {
         let own = self.cluster.as_ref().map(|cluster| cluster.name().clone());
         let servers = at.map_or_else(|| self.server_names(), |server| vec![server.clone()]);
         for server in servers.iter().filter(|server| own.as_ref() != Some(*server)) {
@@ -256,8 +269,9 @@ impl Hub {
         }
         let sessions = self.directory.after(None);
         let sessions = sessions.flat_map(|(name, all)| all.iter().map(move |entry| (name, entry)));
-        let recipients = sessions.filter(|(name, entry)| self.is_at(at, name, entry)).count();
-        OperatorAnswer::Said { text, recipients }
+        let at_it = sessions.filter(|(name, entry)| self.is_at(at, name, entry));
+        let (now_or_later, later) = self.now_or_later(now, at_it);
+        OperatorAnswer::Said { text, recipients: now_or_later, later }
     }
 
     /// Tells everybody at this server what the operator says.
@@ -277,12 +291,42 @@ impl Hub {
         let mut sessions = self.sessions_anywhere(&username);
         sessions.retain(|entry| self.is_at(at, &username, entry));
         if sessions.is_empty() {
-            return OperatorAnswer::NotHere { username };
+            return OperatorAnswer::NotHere { username, server: at.cloned() };
         }
+        let (_, later) = self.now_or_later(now, sessions.iter().map(|entry| (&username, entry)));
         for session in &sessions {
             self.end_session(now, &username, session, Closing::Kicked);
         }
-        OperatorAnswer::Kicked { username }
+        OperatorAnswer::Kicked { username, later }
+    }
+
+    /// Returns the number of sessions whose servers hear of a command now, and the other servers: those that do not answer,
+    /// or all others if this one is cut off from the database.
+    fn now_or_later<'a>(
+        &self,
+        now: Now,
+        sessions: impl Iterator<Item = (&'a Username, &'a Entry)>,
+    ) -> (usize, Vec<ServerName>) {
+        let (mut count, mut later) = (0, BTreeSet::new());
+        for (username, entry) in sessions {
+            if self.is_within_reach(now, username, entry) {
+                count += 1;
+                continue;
+            }
+            let cluster = self.cluster.iter();
+            let place = cluster.flat_map(|cluster| cluster.place(username, entry.key));
+            later.extend(place.map(|place| place.server.clone()));
+        }
+        (count, later.into_iter().collect())
+    }
+
+    /// Returns the settings that are to be the same at all servers of a cluster.
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            places: self.settings.places,
+            retention_ms: self.settings.retention_ms,
+            mail_retention_ms: self.settings.mail_retention_ms,
+        }
     }
 
     /// Returns what this server tells the others of itself.
@@ -294,6 +338,7 @@ impl Hub {
             before_login: self.occupancy().before_login,
             relays: self.meetings.relays(),
             tally: self.tally,
+            terms: Some(self.terms()),
         }
     }
 
@@ -314,7 +359,7 @@ impl Hub {
         if let Some(server) = at.and_then(|at| shares.get(&Some(at))) {
             (sum.since_wall_ms, sum.up_ms) = (server.since_wall_ms, server.up_ms);
         }
-        let Share { since_wall_ms, up_ms, before_login, relays, tally } = sum;
+        let Share { since_wall_ms, up_ms, before_login, relays, tally, .. } = sum;
         Stats {
             servers: shares.into_keys().flatten().cloned().collect(),
             since_wall_ms,

@@ -51,6 +51,11 @@ pub enum TlsError {
          with another key every client will refuse the server at first"
     )]
     Content { path: PathBuf, reason: String },
+    /// The key and the certificate are those of two servers.
+    #[error(
+        "in {0}, {KEY_FILE} and {CERTIFICATE_FILE} do not belong together; copy both from the same server"
+    )]
+    TwoKeys(PathBuf),
 }
 
 impl Credentials {
@@ -64,7 +69,10 @@ impl Credentials {
         };
 
         let fingerprint = tls::fingerprint(&certificate).map_err(wrong)?;
-        let config = server_config(certificate, &key).map_err(wrong)?;
+        let config = server_config(certificate, &key).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsError::TwoKeys(folder.path().to_owned()),
+            error => wrong(error),
+        })?;
         Ok(Credentials { config, fingerprint })
     }
 }
@@ -242,6 +250,6 @@ mod tests {
         let foreign = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         folder.write(KEY_FILE, foreign.serialize_pem().as_bytes()).unwrap();
         let error = Credentials::load_or_make(&folder).err().unwrap();
-        assert!(matches!(error, TlsError::Content { .. }), "{error}");
+        assert!(matches!(error, TlsError::TwoKeys(_)), "{error}");
     }
 }

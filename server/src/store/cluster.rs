@@ -60,7 +60,7 @@ pub trait Cluster {
     fn end(&mut self) -> Result<(), StoreError>;
 }
 
-/// The name of a server in its cluster: 1 to 48 letters, digits, `.`, `_`, `:` and `-`.
+/// The name of a server in its cluster: 1 to 48 letters, digits, `.`, `_`, `:` and `-`, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerName(String);
 
@@ -75,7 +75,7 @@ impl FromStr for ServerName {
     fn from_str(text: &str) -> Result<ServerName, NotAServerName> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
         let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_allowed);
-        if is_name { Ok(ServerName(text.to_owned())) } else { Err(NotAServerName) }
+        if is_name { Ok(ServerName(text.to_ascii_lowercase())) } else { Err(NotAServerName) }
     }
 }
 

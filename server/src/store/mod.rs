@@ -210,6 +210,9 @@ pub enum StoreError {
     /// Another server uses the database, which the text names if it is known.
     #[error("{0}")]
     InUse(String),
+    /// A server can't join the cluster of the database, or has lost its place there.
+    #[error("{0}")]
+    Cluster(String),
     /// The database is missing or not up to date. A start of the server fixes both.
     #[error("{0}")]
     NotReady(String),

@@ -190,7 +190,12 @@ impl World {
         binding[..8].copy_from_slice(&wire.to_be_bytes());
         self.hub(at, Input::Secured { connection, binding });
         let address = "10.0.0.100:4400".parse().unwrap();
-        let secured = SessionInput::ServerSecured { fingerprint: fingerprint(), binding, address };
+        let secured = SessionInput::ServerSecured {
+            server: "server".into(),
+            fingerprint: fingerprint(),
+            binding,
+            address,
+        };
         self.session(person, secured);
     }
 

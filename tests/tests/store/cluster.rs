@@ -249,11 +249,11 @@ fn taken_name_and_server_without_a_cluster_are_refused() {
     let database = MysqlSchema::new();
     let mut first = join(&database, "a");
     let alone = Mysql::open(&database.location).unwrap_err();
-    assert!(matches!(alone, StoreError::InUse(_)), "{alone}");
+    assert!(matches!(alone, StoreError::Cluster(_)), "{alone}");
     // The newer one has the name.
     let mut second = join(&database, "a");
     let refused = first.enter(&entrance(alice(), Some(key(1)))).unwrap_err();
-    assert!(matches!(refused, StoreError::InUse(_)), "{refused}");
+    assert!(matches!(refused, StoreError::Cluster(_)), "{refused}");
     let news = first.ask(&Known::default(), "").unwrap();
     assert!(news.has_all_sessions && news.sessions.is_empty(), "{news:?}");
     second.end().unwrap();

@@ -74,9 +74,14 @@ pub enum NoMeeting {
 pub enum Input {
     /// The user wants something. Answered exactly once, by [`Effect::Answer`].
     Request { id: RequestId, request: Request },
-    /// [`Effect::DialServer`] succeeded: TLS is up and the server's key is trusted. `binding` is
-    /// the value that a login signature in this TLS session covers.
-    ServerSecured { fingerprint: Fingerprint, binding: ChannelBinding, address: SocketAddr },
+    /// [`Effect::DialServer`] succeeded: TLS is up and the server's key is trusted. `server` is the one of the service
+    /// that was reached, and `binding` the value that a login signature in this TLS session covers.
+    ServerSecured {
+        server: String,
+        fingerprint: Fingerprint,
+        binding: ChannelBinding,
+        address: SocketAddr,
+    },
     /// [`Effect::DialServer`] failed.
     ServerUnreached(Unreached),
     /// The server sent a message.

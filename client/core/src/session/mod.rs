@@ -171,8 +171,8 @@ impl Session {
         self.cx.begin(now);
         match input {
             Input::Request { id, request } => self.request(id, request),
-            Input::ServerSecured { fingerprint, binding, address } => {
-                self.server.secured(&self.cx, fingerprint, binding, address);
+            Input::ServerSecured { server, fingerprint, binding, address } => {
+                self.server.secured(&self.cx, server, (fingerprint, binding), address);
             }
             Input::ServerUnreached(why) => self.server.unreached(&mut self.cx, why),
             Input::Server(said) => self.server_said(said),
@@ -476,7 +476,7 @@ impl Session {
         let address = self.server.own_address().map(|address| SocketAddr::new(address, port));
         let chats = self.chats.statuses(&self.cx, account).chain(self.calls.statuses(account));
         Status {
-            server: self.cx.config().server.clone(),
+            server: self.server.name(&self.cx),
             server_fingerprint: self.server.fingerprint().map(|key| key.to_string()),
             state: self.server.link_state().name(),
             username: account.name().map(Username::to_string),

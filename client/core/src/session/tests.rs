@@ -133,7 +133,12 @@ impl TestSession {
     fn reach(&mut self) -> Vec<Effect> {
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
-        self.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        self.put(Input::ServerSecured {
+            server: "there:4400".into(),
+            fingerprint,
+            binding: [0; 32],
+            address,
+        });
         self.server(Code::Ready, "say HELLO");
         self.server(Code::WhichWay, "log in or sign up?")
     }

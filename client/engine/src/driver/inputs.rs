@@ -111,6 +111,7 @@ impl Running<'_> {
     fn note_secured(&mut self, secured: Secured) -> Input {
         let Secured { server, fingerprint, verdict, address, keys } = secured;
         let server = server.to_string();
+        let reached = server.clone();
         let notice = match verdict {
             // A class on one machine begins without a question or a notice.
             Verdict::FirstSight
@@ -127,7 +128,7 @@ impl Running<'_> {
         }
         let Exported { binding, keys } = keys;
         self.secured = Some((address, keys));
-        Input::ServerSecured { fingerprint, binding, address }
+        Input::ServerSecured { server: reached, fingerprint, binding, address }
     }
 
     fn note_arrival(&mut self, arrival: Arrival) -> Input {

@@ -1,6 +1,7 @@
 //! The link to the server: dialling, TLS, the check of its key, then frames in and out.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -157,14 +158,30 @@ async fn dial(target: &Target) -> Result<Linked, Unreached> {
 
 /// Reaches a server at the first of these addresses where it proves its key. Each is that of the server at this place.
 async fn reach(target: &Target, ways: &[(usize, SocketAddr)]) -> Result<Linked, Unreached> {
-    first_reached(ways, async |(place, at)| {
+    // The servers that have another key.
+    let foreign = RefCell::new(BTreeSet::new());
+    let reached = first_reached(ways, async |(place, at)| {
         let stream = handshake(at, target.local_port).await?;
         let judged = judge(target, &target.service.servers()[place], stream, at);
-        let linked = judged.map_err(|why| Failed { step: Step::Judgement, why })?;
+        let linked = judged.map_err(|why| {
+            if matches!(why, Unreached::KeyChanged { .. }) {
+                foreign.borrow_mut().insert(place);
+            }
+            Failed { step: Step::Judgement, why }
+        })?;
         target.last.set(place);
         Ok(linked)
     })
-    .await
+    .await;
+    let (foreign, servers) = (foreign.into_inner(), target.service.servers());
+    reached.map_err(|why| match foreign.first() {
+        // The others have the right key, and may be back soon.
+        Some(place) if foreign.len() < servers.len() => {
+            let foreign = &servers[*place];
+            Unreached::NoServer(format!("{foreign} has another key, and no other server answers"))
+        }
+        _ => why,
+    })
 }
 
 /// Shakes hands with a server of a service and leaves, before there is a client for it. Its key is not judged.

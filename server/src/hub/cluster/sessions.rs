@@ -1,5 +1,6 @@
 //! The sessions of a device: here, elsewhere, and their ends.
 
+use letschat_protocol::clock::Now;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
@@ -53,6 +54,36 @@ impl Hub {
         let gone: Vec<Entry> = gone.collect();
         entries.extend(gone);
         entries
+    }
+
+    /// Returns true if a session is told within about a second what concerns it: at another server, only while both servers
+    /// have the database.
+    pub(in crate::hub) fn is_within_reach(
+        &self,
+        now: Now,
+        username: &Username,
+        entry: &Entry,
+    ) -> bool {
+        let cluster = self.cluster.as_ref();
+        cluster.filter(|_| !matches!(entry.location, Location::Local(_))).is_none_or(|cluster| {
+            let place = cluster.place(username, entry.key);
+            place.is_none_or(|place| cluster.hears(now, &place.server))
+        })
+    }
+
+    /// Returns true if a device is logged in at another server, which is within reach.
+    pub(in crate::hub) fn is_elsewhere(
+        &self,
+        now: Now,
+        username: &Username,
+        device: PublicKey,
+    ) -> bool {
+        let mut sessions = self.directory.sessions(username);
+        let session = sessions.find(|entry| entry.key == Some(device));
+        session.is_some_and(|entry| {
+            !matches!(entry.location, Location::Local(_))
+                && self.is_within_reach(now, username, entry)
+        })
     }
 
     /// Notes whether a device at another server is listed.

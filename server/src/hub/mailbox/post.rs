@@ -169,9 +169,12 @@ impl Hub {
                     match self.push(now, new, header, number, is_next) {
                         true => Outcome::Pushed,
                         false => {
-                            // The device may be at another server.
+                            // The device may be at another server, which sends it.
                             self.ring();
-                            Outcome::Kept
+                            match self.is_elsewhere(now, &header.recipient, header.device) {
+                                true => Outcome::Pushed,
+                                false => Outcome::Kept,
+                            }
                         }
                     }
                 }

@@ -235,7 +235,7 @@ fn request_for_a_chat_is_activity_at_another_server() {
     let mut servers = Servers::with(Settings { idle_ms: IDLE_MS, ..Settings::default() });
     let alice = servers.member(0, "alice");
     let bob = servers.member(1, "bob");
-    let mut minutes_until_idle = |servers: &mut Servers| -> u64 {
+    let minutes_until_idle = |servers: &mut Servers| -> u64 {
         for minute in 1.. {
             for (at, connection) in [(0, alice), (1, bob)] {
                 servers.hubs[at].now.boot_ms += 60_000;
@@ -408,12 +408,74 @@ fn operator_speaks_to_all_servers_or_to_one() {
     assert_eq!([said(None), said(Some("a")), said(Some("b"))], [(2, 1), (1, 0), (1, 1)]);
     let kick = Operator::Kick("bob".parse().unwrap());
     let (answer, _) = ask(kick.clone(), Some("a"));
-    assert!(matches!(answer, OperatorAnswer::NotHere { .. }), "{answer:?}");
+    assert!(matches!(answer, OperatorAnswer::NotHere { server: Some(_), .. }), "{answer:?}");
     let (answer, _) = ask(kick.clone(), Some("z"));
     assert!(matches!(answer, OperatorAnswer::NoServer { .. }), "{answer:?}");
     let (answer, there) = ask(kick, Some("b"));
-    assert!(matches!(answer, OperatorAnswer::Kicked { .. }), "{answer:?}");
+    let (username, later) = ("bob".parse().unwrap(), Vec::new());
+    assert_eq!(answer, OperatorAnswer::Kicked { username, later });
     assert_eq!(notices(&there, bob), [Notice::Closing(Closing::Kicked)]);
+}
+
+#[test]
+fn operator_and_callers_hear_that_another_server_is_out_of_reach() {
+    let mut servers = Servers::new();
+    let alice = servers.member(0, "alice");
+    servers.member(1, "bob");
+    servers.is_cut = true;
+    servers.put(0, Input::Rung);
+    servers.look(0);
+    servers.put(0, Input::Operator(Operator::Say("hello".into())));
+    servers.put(0, Input::Operator(Operator::Kick("bob".parse().unwrap())));
+    let answers: Vec<OperatorAnswer> = servers
+        .look(0)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Answer(answer) => Some(answer),
+            _ => None,
+        })
+        .collect();
+    let (text, username) = ("hello".into(), "bob".parse().unwrap());
+    assert_eq!(
+        answers,
+        [
+            OperatorAnswer::Said { text, recipients: 1, later: vec![name("b")] },
+            OperatorAnswer::Kicked { username, later: vec![name("b")] },
+        ]
+    );
+    let effects = servers.say(0, alice, &Request::Connect { who: "bob".into() });
+    assert_eq!(replies(&effects, alice)[0].code, Code::StoreUnavailable);
+}
+
+#[test]
+fn servers_that_come_and_go_and_their_other_settings_are_recorded() {
+    let mut servers = Servers::new();
+    let settings = Settings { places: 7, ..Settings::default() };
+    servers.hubs[1].hub = TestHub::new(settings, 0, "").hub.in_cluster(name("b"));
+    let records = |servers: &mut Servers| -> Vec<String> {
+        servers.look(0);
+        servers.put(1, Input::Rung);
+        servers.put(0, Input::Rung);
+        let records = servers.look(0).into_iter().filter_map(|effect| match effect {
+            Effect::Record(Record::Server { server, is_there }) => {
+                Some(format!("{server} {is_there}"))
+            }
+            Effect::Record(Record::OtherTerms { server, others, .. }) => {
+                Some(format!("{server} has {} places", others.places))
+            }
+            _ => None,
+        });
+        records.collect()
+    };
+    assert_eq!(records(&mut servers), ["b has 7 places"]);
+    // Each is told once.
+    assert_eq!(records(&mut servers), [""; 0]);
+    servers.database.now_ms += MAX_SILENT_MS;
+    servers.look(0);
+    servers.put(0, Input::Rung);
+    let is_gone = Record::Server { server: name("b"), is_there: false };
+    assert!(servers.look(0).contains(&Effect::Record(is_gone)));
+    assert_eq!(records(&mut servers), ["b true", "b has 7 places"]);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn operators_words_reach_exactly_those_who_are_logged_in() {
     server.secure(waiting);
     let text = || "back in five minutes".to_owned();
     let answer = server.operate(Operator::Say(text()));
-    assert_eq!(answer, OperatorAnswer::Said { text: text(), recipients: 2 });
+    assert_eq!(answer, OperatorAnswer::Said { text: text(), recipients: 2, later: Vec::new() });
     assert_eq!(notices(&server.effects, alice), [Notice::Say(text())]);
     let line = b"* Server: back in five minutes\n".to_vec();
     let to_harry = Effect::Send { connection: harry, bytes: line };
@@ -131,11 +131,11 @@ fn a_kick_tells_why_closes_and_frees_the_place() {
     let (alice, _) = server.member("alice", "10.0.0.1");
     let username = || "alice".parse().unwrap();
     let answer = server.operate(Operator::Kick(username()));
-    assert_eq!(answer, OperatorAnswer::Kicked { username: username() });
+    assert_eq!(answer, OperatorAnswer::Kicked { username: username(), later: Vec::new() });
     assert_eq!(notices(&server.effects, alice), [Notice::Closing(Closing::Kicked)]);
     assert!(closes(&server.effects, alice));
     let again = server.operate(Operator::Kick(username()));
-    assert_eq!(again, OperatorAnswer::NotHere { username: username() });
+    assert_eq!(again, OperatorAnswer::NotHere { username: username(), server: None });
     server.member("bob", "10.0.0.2");
     assert_eq!(names(&server.page(None)), ["bob"]);
 }
@@ -146,7 +146,7 @@ fn nobody_is_kicked_for_somebody_else() {
     let (alice, _) = server.member("alice", "10.0.0.1");
     let nobody = || "nobody".parse().unwrap();
     let answer = server.operate(Operator::Kick(nobody()));
-    assert_eq!(answer, OperatorAnswer::NotHere { username: nobody() });
+    assert_eq!(answer, OperatorAnswer::NotHere { username: nobody(), server: None });
     assert!(!closes(&server.effects, alice));
     assert_eq!(names(&server.page(None)), ["alice"]);
 }

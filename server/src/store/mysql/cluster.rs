@@ -75,7 +75,7 @@ impl Mysql {
         })?;
         match others {
             false => Ok(()),
-            true => Err(StoreError::InUse(
+            true => Err(StoreError::Cluster(
                 "its servers have another key than this one; copy server-key.pem and \
                  server-certificate.pem from the data folder of another server"
                     .into(),
@@ -344,7 +344,7 @@ pub(super) fn present(conn: &mut Conn) -> Result<Option<String>, Failure> {
 
 fn name_is_taken(name: &ServerName) -> StoreError {
     let why = format!("another server of the cluster has the name {name}; --name chooses one");
-    StoreError::InUse(why)
+    StoreError::Cluster(why)
 }
 
 /// Returns the run of the last server with this name.

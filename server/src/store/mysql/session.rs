@@ -199,6 +199,9 @@ impl Session {
             return Err(StoreError::Database(why.clone()));
         }
         let connected = self.connect().map_err(StoreError::from);
+        if connected.is_ok() && self.failed.is_some() {
+            tracing::info!("the store is back");
+        }
         self.failed = match &connected {
             Err(StoreError::Database(why)) => Some((Instant::now(), why.clone())),
             _ => None,
@@ -234,7 +237,9 @@ impl Session {
                 self.lock(&mut conn)?;
                 schema::migrate(&mut conn)?;
                 if let Some(name) = cluster::present(&mut conn)? {
-                    return Err(in_use(&format!(", by the server {name} of a cluster")));
+                    let why =
+                        format!("the server {name} of a cluster is using it; --cluster joins it");
+                    return Err(Failure::Store(StoreError::Cluster(why)));
                 }
             }
             Role::Member => {

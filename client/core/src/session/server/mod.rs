@@ -57,6 +57,8 @@ pub(in crate::session) struct ServerSide {
     binding: ChannelBinding,
     own_address: Option<IpAddr>,
     retries: Retries,
+    /// The server of the service that was reached last.
+    name: Option<String>,
     /// The time of the last login.
     logged_in_ms: u64,
     next_ping_ms: u64,
@@ -281,18 +283,24 @@ impl ServerSide {
     pub(in crate::session) fn secured(
         &mut self,
         cx: &Context,
-        fingerprint: Fingerprint,
-        binding: ChannelBinding,
+        name: String,
+        (fingerprint, binding): (Fingerprint, ChannelBinding),
         address: SocketAddr,
     ) {
         if self.link == Link::Dialling {
             self.link = Link::Greeting;
+            self.name = Some(name);
             self.told_key_changed = false;
             self.fingerprint = Some(fingerprint);
             self.binding = binding;
             self.address = Some(address);
             self.expect(cx, Expected::Greeting);
         }
+    }
+
+    /// Returns the server that was reached last, or what the user has named.
+    pub(in crate::session) fn name(&self, cx: &Context) -> String {
+        self.name.as_ref().unwrap_or(&cx.config().server).clone()
     }
 
     /// Handles a failed dial.
@@ -413,7 +421,7 @@ impl Session {
             Expected::Greeting if reply.code == Code::Ready => {
                 let fingerprint = self.server.fingerprint.map(|key| key.to_string());
                 let (server, fingerprint) =
-                    (self.cx.config().server.clone(), fingerprint.unwrap_or_default());
+                    (self.server.name(&self.cx), fingerprint.unwrap_or_default());
                 let returned = self.server.is_returning();
                 self.cx.tell(Event::Connected { server, fingerprint, returned });
                 self.server.ask(&mut self.cx, ServerRequest::Hello, Expected::Hello);

@@ -314,7 +314,12 @@ fn link_local_peer_is_dialled_on_the_link_to_the_server() {
         client.ask(log_in(Some("alice")));
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = server.parse().unwrap();
-        client.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        client.put(Input::ServerSecured {
+            server: "there:4400".into(),
+            fingerprint,
+            binding: [0; 32],
+            address,
+        });
         client.server(Code::Ready, "say HELLO");
         client.server(Code::WhichWay, "log in or sign up?");
         client.open_account();

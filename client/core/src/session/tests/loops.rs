@@ -63,7 +63,12 @@ fn server_that_is_full_and_lost_by_turns_is_given_up() {
         client.wait();
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
-        client.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        client.put(Input::ServerSecured {
+            server: "there:4400".into(),
+            fingerprint,
+            binding: [0; 32],
+            address,
+        });
         let effects = client.server(Code::Busy, "All places are taken.");
         if told(&effects)
             .iter()

@@ -15,7 +15,12 @@ fn full_server_after_an_outage_is_tried_like_any_full_one() {
         client.wait();
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
-        client.put(Input::ServerSecured { fingerprint, binding: [0; 32], address });
+        client.put(Input::ServerSecured {
+            server: "there:4400".into(),
+            fingerprint,
+            binding: [0; 32],
+            address,
+        });
         let effects = client.server(Code::Busy, "All places are taken.");
         let retrying =
             |event: &&Event| matches!(event, Event::Retrying { attempt: n, .. } if *n == attempt);

@@ -252,6 +252,18 @@ fn another_key_is_told_whatever_else_failed() {
 }
 
 #[test]
+fn foreign_server_of_a_list_ends_no_tries_at_the_others() {
+    let world = World::new();
+    let known = Fingerprint::of_spki(b"another");
+    let service = format!("{},{}#{known}", world.address(), dead_address());
+    let target = Target { service: service.parse().unwrap(), ..world.target(None) };
+    let ways = [(0, world.address()), (1, dead_address())];
+    let (_, reached) = world.run(zip(world.accept(), reach(&target, &ways)));
+    let why = format!("{} has another key, and no other server answers", world.address());
+    assert_eq!(reached.err(), Some(Unreached::NoServer(why)));
+}
+
+#[test]
 fn name_without_addresses_is_not_reached() {
     let world = World::new();
     let reached = world.run(reach(&world.target(None), &[]));
