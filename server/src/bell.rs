@@ -173,7 +173,9 @@ impl Rope {
         let mut is_told = false;
         while !events.is_closed() {
             let begin = Instant::now();
-            match self.listen_once(events) {
+            let heard = self.listen_once(events);
+            let rest = if heard.is_ok() && begin.elapsed() > REST { SHORT_REST } else { REST };
+            match heard {
                 Err(error) if !is_told => {
                     is_told = true;
                     let (place, error) = (&self.location, reason(&error));
@@ -182,7 +184,7 @@ impl Rope {
                 Err(_) => {}
                 Ok(()) => is_told = false,
             }
-            thread::sleep(if begin.elapsed() > REST { SHORT_REST } else { REST });
+            thread::sleep(rest);
         }
     }
 

@@ -59,11 +59,9 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         Record::StoreFailed { what } => error!("the store could not {what}"),
         Record::Server { server, is_there: true } => info!("server {server} is there"),
         Record::Server { server, is_there: false } => warn!("server {server} is gone"),
-        Record::OtherTerms { server, own, others } => warn!(
-            "server {server} has other settings, of which the shorter retention deletes for both: {}, here {}",
-            Agreed(others),
-            Agreed(own)
-        ),
+        Record::OtherTerms { server, own, others } => {
+            warn!("server {server} has other settings: {}, here {}", Agreed(others), Agreed(own))
+        }
         Record::Said => info!("the operator spoke to everybody"),
     }
 }

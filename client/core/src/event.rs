@@ -54,8 +54,8 @@ pub const NAMES: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The server is reached, and its key is trusted. `server` is its host and port as given,
-    /// `fingerprint` that of its key. `returned` is true if the user was logged in before, or would have been.
+    /// The server is reached, and its key is trusted. `server` is its host and port as given in the
+    /// list of servers, `fingerprint` that of its key. `returned` is true if the user was logged in before, or would have been.
     Connected { server: String, fingerprint: String, returned: bool },
     /// The link to the server ended, and not on the user's request. `why` is `reason` with the
     /// details for people.

@@ -14,12 +14,14 @@ mod sessions;
 use std::collections::{BTreeMap, BTreeSet};
 
 use letschat_protocol::clock::Now;
+use letschat_protocol::code::Code;
 use letschat_protocol::dialogue::Closing;
 use letschat_protocol::identity::PublicKey;
 use letschat_protocol::username::Username;
 
 use super::connection::{LoginAttempt, StoreWork};
 use super::directory::{Entry, Location};
+use super::login::BANNED;
 use super::operator::Share;
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::cluster::{
@@ -315,6 +317,7 @@ impl Hub {
             }
             Ok(Entered::NeedsTake) => self.ask_to_take(now, id, &entrance.username),
             Ok(Entered::Full) => self.turn_away(now, id),
+            Ok(Entered::Banned) => self.refuse_login(now, id, Code::Banned, BANNED),
             Ok(Entered::Refused) => self.refuse_credentials(now, id, &attempt),
             Err(Unavailable) => {
                 let reply = self.store_failed("log a device in");

@@ -13,6 +13,7 @@ use letschat_protocol::identity::{PublicKey, Signature};
 use letschat_protocol::username::Username;
 
 use super::directory::{Entry, Location};
+use super::login::BANNED;
 use super::mailbox::unknown_user;
 use super::rate::Bucket;
 use super::{ConnectionId, Effect, Hub, Record};
@@ -316,7 +317,7 @@ impl Hub {
                 self.end_session(now, username, &session, why);
             }
         }
-        self.end_keyless(username, why);
+        self.end_keyless(username, false, why);
     }
 
     /// Begins a new list with this device alone if the password is right.
@@ -369,8 +370,7 @@ impl Hub {
             }
             Ok(Verdict::Refused) => self.wrong_present_password(now, id),
             Ok(Verdict::Banned) => {
-                let why = "The operator has banned this account.";
-                self.answer(now, id, &Reply::new(Code::Banned, why));
+                self.answer(now, id, &Reply::new(Code::Banned, BANNED));
             }
             Err(Unavailable) => {
                 let reply = self.store_failed("judge a password");

@@ -18,6 +18,9 @@ use super::{ConnectionId, Effect, Hub, Record, interactive};
 use crate::store::{StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
 
+/// The answer to right credentials of a banned account.
+pub(super) const BANNED: &str = "The operator has banned this account.";
+
 /// The answer to every refused login, which hides the existence of names.
 const WRONG: &str = "Wrong username or password.";
 
@@ -140,8 +143,7 @@ impl Hub {
                 self.welcome(now, id, username, attempt, verdict == Verdict::Accepted);
             }
             (Ok(Verdict::Banned), _) => {
-                let why = "The operator has banned this account.";
-                self.refuse_login(now, id, Code::Banned, why);
+                self.refuse_login(now, id, Code::Banned, BANNED);
             }
             (Ok(_), _) => self.refuse_credentials(now, id, &attempt),
         }
@@ -162,7 +164,7 @@ impl Hub {
     }
 
     /// Counts a wrong answer against this connection and this address.
-    fn refuse_login(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
+    pub(super) fn refuse_login(&mut self, now: Now, id: ConnectionId, code: Code, why: &str) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };

@@ -8,6 +8,7 @@ use letschat_protocol::username::Username;
 use super::admission::TooMany;
 use super::connection::{Delayed, DelayedAction, MAX_WRONG_ANSWERS};
 use super::directory::Location;
+use super::login::BANNED;
 use super::{ConnectionId, Effect, Hub, Record};
 use crate::store::{PasswordChange, StoreRequest, Unavailable, Verdict};
 use letschat_protocol::clock::Now;
@@ -93,8 +94,7 @@ impl Hub {
             }
             Ok(Verdict::Refused) => self.wrong_present_password(now, id),
             Ok(Verdict::Banned) => {
-                let why = "The operator has banned this account.";
-                self.answer(now, id, &Reply::new(Code::Banned, why));
+                self.answer(now, id, &Reply::new(Code::Banned, BANNED));
             }
             Err(Unavailable) => self.change_failed(now, id),
         }
@@ -128,7 +128,9 @@ impl Hub {
         for session in sessions.iter().filter(|entry| entry.location != Location::Local(own)) {
             self.end_session(now, username, session, why);
         }
-        self.end_keyless(username, why);
+        // An account has one session that is typed by hand: this one, or somebody else's.
+        let is_typed = self.member_of(own).is_some_and(|member| member.key.is_none());
+        self.end_keyless(username, !is_typed, why);
     }
 
     pub(super) fn wrong_present_password(&mut self, now: Now, id: ConnectionId) {

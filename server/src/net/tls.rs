@@ -53,7 +53,8 @@ pub enum TlsError {
     Content { path: PathBuf, reason: String },
     /// The key and the certificate are those of two servers.
     #[error(
-        "in {0}, {KEY_FILE} and {CERTIFICATE_FILE} do not belong together; copy both from the same server"
+        "in {0}, {KEY_FILE} and {CERTIFICATE_FILE} do not belong together; bring back copies of the same server, since \
+         with another key every client will refuse it at first"
     )]
     TwoKeys(PathBuf),
 }

@@ -118,6 +118,8 @@ pub enum Ending {
     Keyless {
         /// The account.
         username: Username,
+        /// True if the session that is typed by hand ends too.
+        typed: bool,
         /// The reason that their clients are told.
         why: Closing,
     },
@@ -156,7 +158,9 @@ pub enum Entered {
     NeedsTake,
     /// All places are taken.
     Full,
-    /// Since its credentials were judged, the device's key was deleted or the account was banned.
+    /// The account was banned since the credentials were judged.
+    Banned,
+    /// The account or the device's key was deleted since then.
     Refused,
 }
 

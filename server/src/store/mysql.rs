@@ -65,7 +65,7 @@ impl Mysql {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`] while another server uses the database, and [`StoreError::Content`]
+    /// [`StoreError::InUse`] while another server uses the database, [`StoreError::Cluster`] if that belongs to a cluster, and [`StoreError::Content`]
     /// for one of a newer version, which is left unchanged.
     pub fn open(location: &MysqlLocation) -> Result<Mysql, StoreError> {
         Mysql::open_as(Role::Server, location)
@@ -75,8 +75,8 @@ impl Mysql {
     ///
     /// # Errors
     ///
-    /// As [`open`](Mysql::open), and [`StoreError::InUse`] while a server without a cluster uses it, or servers with
-    /// another key than this one.
+    /// As [`open`](Mysql::open), and [`StoreError::Cluster`] while another server has this name, or servers with another
+    /// key are there.
     pub fn join(
         location: &MysqlLocation,
         name: ServerName,

@@ -87,8 +87,10 @@ impl Tables {
             for (device, session) in &mut self.sessions {
                 let (is_meant, why) = match &ending {
                     Ending::Session { session: ended, why } => (session.id == *ended, *why),
-                    Ending::Keyless { username, why } => {
-                        (device.0 == *username && self.keyless.contains(device), Some(*why))
+                    Ending::Keyless { username, typed, why } => {
+                        let is_keyless =
+                            self.keyless.contains(device) || *typed && device.1.is_none();
+                        (device.0 == *username && is_keyless, Some(*why))
                     }
                 };
                 if is_meant && session.place.is_some() {

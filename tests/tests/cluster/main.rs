@@ -4,9 +4,11 @@
 
 mod whole;
 
+use std::path::PathBuf;
+
 use letschat_tests::client::TestClient;
 use letschat_tests::cluster::{Bell, TestCluster};
-use letschat_tests::mysql_server::{Throwaway, make_certificates};
+use letschat_tests::mysql_server::{MysqlServer, Throwaway, make_certificates};
 use letschat_tests::programs::{Running, program_by, without_settings};
 use letschat_tests::project::root;
 use letschat_tests::server::TestServer;
@@ -116,12 +118,8 @@ fn news_come_without_the_bell_and_with_a_new_one() {
 }
 
 #[test]
-fn bell_and_database_prove_their_names() {
-    if !Throwaway::is_here_to_test("bell_and_database_prove_their_names") {
-        return;
-    }
-    let throwaway = Throwaway::shared();
-    let store_authority = throwaway.authority().display().to_string();
+fn bell_proves_its_name_and_wants_its_password() {
+    let has_tls = Throwaway::is_here_to_test("TLS to the database and to the bell");
     let folder = tempfile::tempdir().unwrap();
     make_certificates(folder.path());
     let bell = Bell::start_with_tls(folder.path(), "right");
@@ -137,9 +135,16 @@ fn bell_and_database_prove_their_names() {
     ] {
         std::fs::write(&password, given.unwrap_or_default()).unwrap();
         let store = format!("bell_{}_{number}", std::process::id());
-        let store = throwaway.server.location(&store).to_string();
-        let mut flags = vec!["--store", &store, "--store-tls", "verified"];
-        flags.extend(["--store-ca", &store_authority, "--cluster", &cluster, "--name", "a"]);
+        let (server, store_authority) = match has_tls {
+            true => (&Throwaway::shared().server, Throwaway::shared().authority()),
+            false => (MysqlServer::shared(), PathBuf::new()),
+        };
+        let (store, store_authority) =
+            (server.location(&store).to_string(), store_authority.display().to_string());
+        let mut flags = vec!["--store", &store, "--cluster", &cluster, "--name", "a"];
+        if has_tls {
+            flags.extend(["--store-tls", "verified", "--store-ca", &store_authority]);
+        }
         if known {
             flags.extend(["--cluster-ca", &authority]);
         }

@@ -6,6 +6,8 @@ use letschat_tests::operator::{letschat_server, run};
 use letschat_tests::typist::Typist;
 use serde_json::json;
 
+use crate::sees;
+
 const NEW_PASSWORD: &str = "another horse entirely";
 
 #[test]
@@ -40,6 +42,8 @@ fn changed_password_ends_the_sessions_at_other_servers() {
 fn banned_person_is_kicked_and_refused_everywhere() {
     let mut cluster = TestCluster::start(2);
     let mut alice = TestClient::join(&cluster.servers[0], "alice");
+    let mut bob = TestClient::join(&cluster.servers[1], "bob");
+    sees(&mut bob, &["alice", "bob"]);
     let data = tempfile::tempdir().unwrap();
     let mut command = letschat_server(data.path());
     run(command.args(["--store", &cluster.store, "account", "ban", "alice"]), "").ok();

@@ -114,15 +114,23 @@ fn device_whose_key_was_deleted_is_logged_in_nowhere() {
     let last = enter(&mut b, alice(), Some(key(2)));
     let changed = a.replace_password(&alice(), "phc", "new", Some(&key(1))).unwrap();
     assert_eq!(changed, Verdict::Accepted);
-    let keyless = Ending::Keyless { username: alice(), why: Closing::Removed };
-    a.leave(&[keyless]).unwrap();
+    let keyless = |typed| Ending::Keyless { username: alice(), typed, why: Closing::Removed };
+    a.leave(&[keyless(false)]).unwrap();
     let ended = news(&mut b, last);
     assert!(matches!(&changes(&ended)[..], [(name, _, None)] if name == "alice"), "{ended:?}");
     assert_eq!(ended.sessions[0].id.device, Some(key(2)));
     assert_eq!(ended.sessions[0].why, Some(Closing::Removed));
     // Its credentials were judged before that.
     assert_eq!(b.enter(&entrance(alice(), Some(key(2)))).unwrap(), Entered::Refused);
+    // The session that is typed by hand has no key.
+    let last = enter(&mut b, alice(), None);
+    a.leave(&[keyless(false)]).unwrap();
+    assert_eq!(changes(&news(&mut b, last)), []);
+    a.leave(&[keyless(true)]).unwrap();
+    assert_eq!(news(&mut b, last).sessions[0].id.device, None);
     assert!(b.set_banned(&bob(), true).unwrap());
+    assert_eq!(a.enter(&entrance(bob(), None)).unwrap(), Entered::Banned);
+    assert!(b.delete_account(&bob()).unwrap());
     assert_eq!(a.enter(&entrance(bob(), None)).unwrap(), Entered::Refused);
 }
 

@@ -255,7 +255,7 @@ impl From<&Listed> for User {
 /// The client's state, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The server as given.
+    /// The server that was reached last, or all as given.
     pub server: String,
     /// The fingerprint of the server's key, once it is known.
     pub server_fingerprint: Option<String>,

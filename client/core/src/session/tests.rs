@@ -134,7 +134,7 @@ impl TestSession {
         let fingerprint = Fingerprint::of_spki(b"server");
         let address = "10.0.0.100:4400".parse().unwrap();
         self.put(Input::ServerSecured {
-            server: "there:4400".into(),
+            server: "reached:4400".into(),
             fingerprint,
             binding: [0; 32],
             address,

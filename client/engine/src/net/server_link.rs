@@ -142,17 +142,26 @@ type Linked = (TlsStream<TcpStream>, Secured);
 
 /// Reaches the first server of the service that answers and proves its key.
 async fn dial(target: &Target) -> Result<Linked, Unreached> {
-    let count = target.service.servers().len();
+    reach(target, &ways(&target.service, target.last.get()).await?).await
+}
+
+/// Returns the addresses of a service, each with the place of its server in the list, from this place on. Fails if no name
+/// can be resolved.
+async fn ways(
+    service: &ServiceAddress,
+    first: usize,
+) -> Result<Vec<(usize, SocketAddr)>, Unreached> {
+    let (servers, count) = (service.servers(), service.servers().len());
     let (mut ways, mut failure) = (Vec::new(), None);
-    for place in (0..count).map(|step| (target.last.get() + step) % count) {
-        match resolve(&target.service.servers()[place]).await {
+    for place in (0..count).map(|step| (first + step) % count) {
+        match resolve(&servers[place]).await {
             Ok(addresses) => ways.extend(interleaved(addresses).into_iter().map(|at| (place, at))),
             Err(why) => failure = failure.or(Some(why)),
         }
     }
     match failure {
         Some(why) if ways.is_empty() => Err(why),
-        _ => reach(target, &ways).await,
+        _ => Ok(ways),
     }
 }
 
@@ -174,13 +183,15 @@ async fn reach(target: &Target, ways: &[(usize, SocketAddr)]) -> Result<Linked, 
     })
     .await;
     let (foreign, servers) = (foreign.into_inner(), target.service.servers());
-    reached.map_err(|why| match foreign.first() {
-        // The others have the right key, and may be back soon.
-        Some(place) if foreign.len() < servers.len() => {
+    reached.map_err(|why| match (why, foreign.first()) {
+        // The others may have the right key, and be back soon.
+        (Unreached::KeyChanged { known, found }, Some(place)) if foreign.len() < servers.len() => {
             let foreign = &servers[*place];
-            Unreached::NoServer(format!("{foreign} has another key, and no other server answers"))
+            Unreached::NoServer(format!(
+                "{foreign} has the key {found} instead of {known}, and no other server answers"
+            ))
         }
-        _ => why,
+        (why, _) => why,
     })
 }
 
@@ -188,28 +199,17 @@ async fn reach(target: &Target, ways: &[(usize, SocketAddr)]) -> Result<Linked, 
 ///
 /// # Errors
 ///
-/// None of the servers is reached. The text says why the first is not, as a clause.
+/// None of the servers is reached. The text says why, as a clause.
 pub fn probe(service: &ServiceAddress) -> Result<(), String> {
     let probed = async_io::block_on(async {
-        let mut failure = None;
-        for server in service.servers() {
-            match probe_server(server).await {
-                Ok(()) => return Ok(()),
-                Err(why) => drop(failure.get_or_insert(why)),
-            }
-        }
-        failure.map_or(Ok(()), Err)
+        let ways = ways(service, 0).await?;
+        first_reached(&ways, async |(_, at)| handshake(at, None).await.map(drop)).await
     });
     probed.map_err(|why| match why {
         Unreached::NoServer(detail) => detail,
         // Only a judgement has other reasons.
         _ => "the handshake failed".into(),
     })
-}
-
-async fn probe_server(server: &ServerAddress) -> Result<(), Unreached> {
-    let addresses = interleaved(resolve(server).await?);
-    first_reached(&addresses, async |at| handshake(at, None).await.map(drop)).await
 }
 
 async fn resolve(server: &ServerAddress) -> Result<Vec<SocketAddr>, Unreached> {

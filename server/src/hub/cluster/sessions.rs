@@ -31,10 +31,12 @@ impl Hub {
         }
     }
 
-    /// Ends the sessions at all servers of the account's devices whose keys were deleted.
-    pub(in crate::hub) fn end_keyless(&mut self, username: &Username, why: Closing) {
+    /// Ends the sessions at all servers of the account's devices whose keys were deleted, and the one that is typed by
+    /// hand if so wanted.
+    pub(in crate::hub) fn end_keyless(&mut self, username: &Username, typed: bool, why: Closing) {
         if let Some(cluster) = &mut self.cluster {
-            cluster.leaving.waiting.push(Ending::Keyless { username: username.clone(), why });
+            let username = username.clone();
+            cluster.leaving.waiting.push(Ending::Keyless { username, typed, why });
         }
     }
 
@@ -56,8 +58,8 @@ impl Hub {
         entries
     }
 
-    /// Returns true if a session is told within about a second what concerns it: at another server, only while both servers
-    /// have the database.
+    /// Returns true if notices reach the session within about a second: at another server, only while both have the
+    /// database.
     pub(in crate::hub) fn is_within_reach(
         &self,
         now: Now,

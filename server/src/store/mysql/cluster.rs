@@ -140,22 +140,24 @@ impl Cluster for Mysql {
                 format!(
                     "SELECT count(*) AS taken, coalesce(sum(s.username = ? AND s.device = ?), 0) AS same,
                             (SELECT run FROM servers WHERE name = ?) AS run,
-                            (SELECT count(*) FROM accounts AS a
-                             WHERE a.username = ? AND NOT a.banned AND (? = '' OR EXISTS
-                                   (SELECT * FROM account_keys AS k
-                                    WHERE k.username = a.username AND k.public_key = ?))) AS is_allowed
+                            (SELECT banned FROM accounts WHERE username = ?) AS is_banned,
+                            EXISTS (SELECT * FROM account_keys
+                                    WHERE username = ? AND public_key = ?) AS has_key
                      FROM sessions AS s JOIN servers AS v ON v.name = s.server
                      WHERE v.seen_ms > {NOW_MS} - ?"
                 ),
-                (key.0, &key.1, name.as_str(), key.0, &key.1, &key.1, MAX_SILENT_MS),
+                (key.0, &key.1, name.as_str(), key.0, key.0, &key.1, MAX_SILENT_MS),
             )?;
             let found = found.ok_or_else(|| StoreError::Content("a count is missing".into()))?;
             let (taken, same): (usize, usize) = (column(&found, "taken")?, column(&found, "same")?);
             if column::<Option<u64>>(&found, "run")? != Some(run) {
                 return Err(name_is_taken(&name).into());
             }
-            if !column::<bool>(&found, "is_allowed")? {
-                return Ok(Entered::Refused);
+            let has_key = column::<bool>(&found, "has_key")? || entrance.device.is_none();
+            match column::<Option<bool>>(&found, "is_banned")? {
+                Some(true) => return Ok(Entered::Banned),
+                Some(false) if has_key => {}
+                _ => return Ok(Entered::Refused),
             }
             if same > 0 && entrance.device.is_none() && !entrance.take {
                 return Ok(Entered::NeedsTake);

@@ -29,6 +29,24 @@ fn full_server_after_an_outage_is_tried_like_any_full_one() {
 }
 
 #[test]
+fn server_of_the_list_that_was_reached_is_named() {
+    let mut client = TestSession::logged_in();
+    assert_eq!(client.session.status().server, "reached:4400");
+    client.put(Input::ServerLost);
+    client.wait();
+    client.put(Input::ServerSecured {
+        server: "other:4400".into(),
+        fingerprint: Fingerprint::of_spki(b"server"),
+        binding: [0; 32],
+        address: "10.0.0.101:4400".parse().unwrap(),
+    });
+    let effects = client.server(Code::Ready, "say HELLO");
+    let is_named =
+        |event: &&Event| matches!(event, Event::Connected { server, .. } if server == "other:4400");
+    assert!(told(&effects).iter().any(is_named), "{effects:?}");
+}
+
+#[test]
 fn a_return_that_is_slowed_down_is_tried_again() {
     let mut client = TestSession::logged_in();
     client.put(Input::ServerLost);

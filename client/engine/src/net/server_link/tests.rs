@@ -259,7 +259,9 @@ fn foreign_server_of_a_list_ends_no_tries_at_the_others() {
     let target = Target { service: service.parse().unwrap(), ..world.target(None) };
     let ways = [(0, world.address()), (1, dead_address())];
     let (_, reached) = world.run(zip(world.accept(), reach(&target, &ways)));
-    let why = format!("{} has another key, and no other server answers", world.address());
+    let (foreign, found) = (world.address(), world.fingerprint);
+    let why =
+        format!("{foreign} has the key {found} instead of {known}, and no other server answers");
     assert_eq!(reached.err(), Some(Unreached::NoServer(why)));
 }
 

@@ -65,19 +65,19 @@ pub fn ask(
         let line = String::from_utf8_lossy(&line);
         // The user may paste a whole command line from a friend.
         let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "letschat").collect();
-        let answer = match words[..] {
-            [host, port] if port.parse::<u16>().is_ok() => format!("{host}:{port}"),
-            _ => words.join(" "),
-        };
+        let answer = words.join(" ");
         if count == 0 {
             // The terminal may be closed.
             let _ = writeln!(output);
             return Ok(None);
         }
         let role = find(&answer).ok().and_then(|command| command.role);
-        let server = match found::numbered(&servers, &answer)
-            .map_or_else(|| answer.parse(), |one| Ok(one.into()))
-        {
+        let named = || match (&words[..], words.last().map(|port| port.parse())) {
+            ([host, _], Some(Ok(port))) => ServiceAddress::with_port(host, port),
+            _ => answer.parse(),
+        };
+        let numbered = found::numbered(&servers, &answer);
+        let server = match numbered.map_or_else(named, |one| Ok(one.into())) {
             _ if answer.is_empty() => offered.clone(),
             _ if role == Some(Role::Quit) => return Ok(None),
             _ if role == Some(Role::Help) => {
@@ -161,6 +161,7 @@ mod tests {
             ("letschat chat.example.org\n", "chat.example.org:4400"),
             ("there:1\nthere\n", "there:4400"),
             ("a.example.org, b.example.org:99\n", "a.example.org:4400,b.example.org:99"),
+            ("letschat a,b 99\n", "a:99,b:99"),
             ("quit\n", ""),
             ("help\nthere\n", "there:4400"),
         ] {

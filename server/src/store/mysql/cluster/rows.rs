@@ -192,13 +192,13 @@ pub(super) fn end_sessions(conn: &mut Conn, ending: &Ending, number: u64) -> Res
                 (number, why.map(Closing::name), username.as_str(), device, last),
             )?;
         }
-        Ending::Keyless { username, why } => conn.exec_drop(
+        Ending::Keyless { username, typed, why } => conn.exec_drop(
             format!(
-                "{update} WHERE username = ? AND device <> '' AND server IS NOT NULL AND NOT EXISTS
+                "{update} WHERE username = ? AND server IS NOT NULL AND (? OR device <> '') AND NOT EXISTS
                        (SELECT * FROM account_keys AS k
                         WHERE k.username = sessions.username AND k.public_key = sessions.device)"
             ),
-            (number, why.name(), username.as_str()),
+            (number, why.name(), username.as_str(), typed),
         )?,
     }
     Ok(())
