@@ -60,7 +60,8 @@ pub(crate) fn write(record: &Record, peer_of: impl Fn(ConnectionId) -> Option<So
         Record::Server { server, is_there: true } => info!("server {server} is there"),
         Record::Server { server, is_there: false } => warn!("server {server} is gone"),
         Record::OtherTerms { server, own, others } => {
-            warn!("server {server} has other settings: {}, here {}", Agreed(others), Agreed(own))
+            let (own, others) = (Agreed(own), Agreed(others));
+            warn!("server {server} has other settings: {others}, here {own}");
         }
         Record::Said => info!("the operator spoke to everybody"),
     }
