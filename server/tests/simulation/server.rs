@@ -189,13 +189,9 @@ impl World {
         let mut binding = [0; 32];
         binding[..8].copy_from_slice(&wire.to_be_bytes());
         self.hub(at, Input::Secured { connection, binding });
-        let address = "10.0.0.100:4400".parse().unwrap();
-        let secured = SessionInput::ServerSecured {
-            server: "server".into(),
-            fingerprint: fingerprint(),
-            binding,
-            address,
-        };
+        let (server, address) = ("server".into(), "10.0.0.100:4400".parse().unwrap());
+        let fingerprint = fingerprint();
+        let secured = SessionInput::ServerSecured { server, fingerprint, binding, address };
         self.session(person, secured);
     }
 
