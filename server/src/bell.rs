@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -97,6 +99,7 @@ impl BellLocation {
 #[derive(Debug)]
 pub(crate) struct Bell {
     ring: Sender<()>,
+    is_heard: Arc<AtomicBool>,
 }
 
 impl Bell {
@@ -113,11 +116,18 @@ impl Bell {
     ) -> io::Result<Bell> {
         // Rings that come together are one.
         let (ring, rings) = async_channel::bounded(1);
-        let rope = Rope { location, channel: format!("letschat {database}"), name: name.clone() };
+        let is_heard = Arc::new(AtomicBool::new(false));
+        let channel = format!("letschat {database}");
+        let rope = Rope { location, channel, name: name.clone(), is_heard: is_heard.clone() };
         let ringing = rope.clone();
         thread::Builder::new().name("ringing".into()).spawn(move || ringing.ring_all(&rings))?;
         thread::Builder::new().name("listening".into()).spawn(move || rope.listen(&events))?;
-        Ok(Bell { ring })
+        Ok(Bell { ring, is_heard })
+    }
+
+    /// Returns true while rings are heard.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
     }
 
     /// Tells the other servers that there is something new.
@@ -133,6 +143,7 @@ struct Rope {
     location: BellLocation,
     channel: String,
     name: ServerName,
+    is_heard: Arc<AtomicBool>,
 }
 
 impl Rope {
@@ -174,6 +185,7 @@ impl Rope {
         while !events.is_closed() {
             let begin = Instant::now();
             let heard = self.listen_once(events);
+            self.is_heard.store(false, Ordering::Relaxed);
             let rest = if heard.is_ok() && begin.elapsed() > REST { SHORT_REST } else { REST };
             match heard {
                 Err(error) if !is_told => {
@@ -198,6 +210,7 @@ impl Rope {
         self.ring(&mut None)?;
         listening.get_message()?;
         tracing::info!(place = %self.location, "the bell works");
+        self.is_heard.store(true, Ordering::Relaxed);
         listening.set_read_timeout(Some(LOOK))?;
         // Somebody may have rung before.
         let mut is_rung = true;

@@ -16,7 +16,7 @@ use letschat_protocol::clock::DAY_MS;
 use letschat_server::clients_file::MAX_CLIENTS;
 use letschat_server::hub;
 use letschat_server::settings::{
-    CLIENTS_FILE, DEFAULT_PORT, RelayRates, ServerSettings, StoreLocation,
+    CLIENTS_FILE, DEFAULT_PORT, MetricsAddress, RelayRates, ServerSettings, StoreLocation,
 };
 
 use tracing::Level;
@@ -149,6 +149,10 @@ pub(crate) struct Flags {
     /// Offer this server to people on the local network, by mDNS, under this machine's name
     #[arg(long, env = "LETSCHAT_SERVER_ANNOUNCE")]
     announce: bool,
+
+    /// Tell the monitoring of this machine about the server, over HTTP: 127.0.0.1:PORT, [::1]:PORT, or the path of a socket
+    #[arg(long, env = "LETSCHAT_SERVER_METRICS", value_name = "ADDRESS", global = true)]
+    pub(crate) metrics: Option<MetricsAddress>,
 
     /// The level of the log: error, warn, info, debug or trace
     /// [default: info, or warn in a classroom]
@@ -291,6 +295,7 @@ impl Flags {
             clients_file,
             hub,
             relay_rates,
+            metrics: self.metrics.clone(),
             cluster,
         })
     }

@@ -18,7 +18,8 @@ use letschat_protocol::datagram::DatagramKeys;
 
 use crate::bell::Bell;
 use crate::classroom::Classroom;
-use crate::hub::{ConnectionId, Effect, Hub, Input, Operator, OperatorAnswer};
+use crate::hub::{ConnectionId, Effect, Hub, Input, Metrics, Operator, OperatorAnswer};
+use crate::metrics::Report;
 use crate::net::Event;
 use crate::net::accept_limit::PreLoginPlace;
 use crate::net::connection::{Connection, Timeouts};
@@ -56,6 +57,8 @@ pub(crate) struct Driver {
     /// The bell of the cluster, if the server belongs to one.
     pub(crate) bell: Option<Bell>,
     pub(crate) listener: Option<Task<()>>,
+    /// Those who wait for a report.
+    pub(crate) measuring: Vec<Sender<Arc<Report>>>,
     /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
     /// Dropped at the end of the shutdown, which closes the channel.
@@ -130,6 +133,15 @@ impl Driver {
             Event::Operated { operator, answer } => {
                 self.operating = Some(answer);
                 Some(Input::Operator(operator))
+            }
+            Event::Alive(answer) => {
+                // The asker may have gone, here and below.
+                let _ = answer.try_send(());
+                None
+            }
+            Event::Measure(answer) => {
+                self.measuring.push(answer);
+                Some(Input::Measure)
             }
             Event::Arrived(arrival) => self.links.add(arrival),
             Event::Secured { connection, binding, keys } => {
@@ -212,9 +224,25 @@ impl Driver {
                     let _ = operating.try_send(answer);
                 }
             }
+            Effect::Measured(metrics) => self.report(*metrics),
             Effect::Record(record) => record::write(&record, |id| self.links.peer(id)),
             // The caller handles these itself.
             Effect::Store(_) | Effect::Stopped => {}
+        }
+    }
+
+    /// Answers those who wait for a report.
+    fn report(&mut self, hub: Metrics) {
+        let report = Arc::new(Report {
+            hub,
+            waiting_events: self.events.len(),
+            waiting_requests: self.store.waiting(),
+            latencies: self.store.latencies(),
+            relayed_bytes: self.relays.bytes(),
+            is_bell_heard: self.bell.as_ref().map(Bell::is_heard),
+        });
+        for asker in self.measuring.drain(..) {
+            let _ = asker.try_send(report.clone());
         }
     }
 

@@ -3,19 +3,27 @@
 //! It reads only the greeting, so it takes no place and tries no login. A full server is healthy.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use async_io::Timer;
-use async_net::TcpStream;
 use futures_lite::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _};
 use futures_rustls::TlsConnector;
 use letschat_protocol::limits::MAX_LINE_BYTES;
 use letschat_protocol::printable::Printable;
 use letschat_protocol::tls;
+use letschat_server::settings::MetricsAddress;
 
 /// The timeout from the first packet to the greeting.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The timeout of the metrics, which wait for the database.
+const READY_PATIENCE: Duration = Duration::from_secs(6);
+
+/// The most bytes of their answer that are read.
+const MAX_ANSWER_BYTES: u64 = 4_096;
 
 /// The reason why a server is unhealthy.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +34,43 @@ pub(crate) enum Unhealthy {
     Silent(String),
     #[error("what answers at {0} is no letschat-server: {1}")]
     Stranger(String, String),
+    #[error("the server is not ready: {0}")]
+    NotReady(String),
+}
+
+/// Asks a server's metrics whether it is ready.
+pub(crate) fn check_readiness(metrics: &MetricsAddress) -> Result<(), Unhealthy> {
+    let place = metrics.to_string();
+    let answer = match metrics {
+        MetricsAddress::Port(address) => TcpStream::connect_timeout(address, PATIENCE)
+            .and_then(|stream| readiness(&stream, |time| stream.set_read_timeout(time))),
+        MetricsAddress::Socket(path) => UnixStream::connect(path)
+            .and_then(|stream| readiness(&stream, |time| stream.set_read_timeout(time))),
+    };
+    let answer = answer.map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Unhealthy::Silent(place.clone()),
+        _ => Unhealthy::Nobody(place.clone(), error),
+    })?;
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(()),
+        Some("503") => Err(Unhealthy::NotReady(text.trim_end().replace('\n', ", "))),
+        _ => Err(Unhealthy::Stranger(place, format!("it says {:?}", Printable(head).to_string()))),
+    }
+}
+
+fn readiness<S>(
+    mut stream: S,
+    limit: impl Fn(Option<Duration>) -> io::Result<()>,
+) -> io::Result<String>
+where
+    S: io::Read + io::Write,
+{
+    limit(Some(READY_PATIENCE))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(stream, MAX_ANSWER_BYTES), &mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Waits for the greeting of the server at HOST:PORT.
@@ -41,7 +86,7 @@ async fn greeted(address: &str) -> Result<(), Unhealthy> {
     let nobody = |error| Unhealthy::Nobody(address.to_owned(), error);
     let stranger =
         |why: &dyn fmt::Display| Unhealthy::Stranger(address.to_owned(), why.to_string());
-    let tcp = TcpStream::connect(address).await.map_err(nobody)?;
+    let tcp = async_net::TcpStream::connect(address).await.map_err(nobody)?;
     // Any key is accepted, because nothing confidential is sent.
     let connecting = TlsConnector::from(tls::client()).connect(tls::unused_name(), tcp);
     let mut tls = connecting.await.map_err(|error| stranger(&error))?;

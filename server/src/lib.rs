@@ -10,6 +10,7 @@
 //! * [`clients_file`] – the file of a classroom's clients
 //! * `classroom` – that file's writer, the server's screen, and the knocks after a restart
 //! * `bell` – how the servers of a cluster ring each other
+//! * `metrics` – what the server tells its monitoring over HTTP
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
 //! * [`reserved_names`] – names that are refused at sign-up
@@ -39,6 +40,7 @@ pub mod clients_file;
 mod data_folder;
 mod driver;
 pub mod hub;
+mod metrics;
 mod net;
 pub mod open_room;
 mod record;
@@ -67,6 +69,7 @@ use data_folder::{DataFolder, LockError};
 use driver::{Driver, Links, QUEUE_EVENTS};
 use hub::{Hub, Input, Operator, OperatorAnswer, ServerInstance, Shown};
 use letschat_flags::clock;
+use metrics::Monitoring;
 use net::Event;
 use net::datagrams::Datagrams;
 use net::listener::Listener;
@@ -76,7 +79,7 @@ use net::tls::Credentials;
 pub use net::tls::{TlsError, stored_fingerprint};
 use runtime::Runtime;
 pub use settings::ServerSettings;
-use settings::{CLIENTS_FILE, ClusterSettings, StoreLocation};
+use settings::{CLIENTS_FILE, ClusterSettings, MetricsAddress, StoreLocation};
 use store::mysql::Mysql;
 use store::service::StoreService;
 use store::sqlite::{Lock, Sqlite};
@@ -93,8 +96,11 @@ pub struct Server {
     fingerprint: Fingerprint,
     controls: Controls,
     shown: Receiver<Shown>,
+    /// The port of the metrics, if they have one.
+    metrics_port: Option<SocketAddr>,
     // Fields drop in this order: first the running parts, then the locks that exclude other
     // servers.
+    _monitoring: Option<Monitoring>,
     _driver: Option<Task<()>>,
     _runtime: Runtime,
     _data_folder: DataFolder,
@@ -138,6 +144,9 @@ pub enum StartError {
     /// The address can't be listened on.
     #[error("can't listen on {address}, which --listen and --port choose: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    /// The metrics can't be offered there.
+    #[error("can't offer the metrics at {address}, which --metrics chooses: {source}")]
+    Metrics { address: MetricsAddress, source: io::Error },
     /// The file of a classroom's clients has other content.
     #[error(
         "{0} has no line ID ADDRESS PORT and would be replaced; --clients-file chooses another"
@@ -190,6 +199,11 @@ impl Server {
         let path = settings.clients_file;
         let (classroom, shown) =
             Classroom::start(known.as_deref(), path, ports.address, &spawner, &events);
+        let monitoring = settings.metrics.map(|address| {
+            let started = Monitoring::start(&address, &spawner, events.clone());
+            started.map_err(|source| StartError::Metrics { address, source })
+        });
+        let monitoring = monitoring.transpose()?;
         let (stopping, stopped) = async_channel::bounded(1);
         let driver = Driver {
             hub,
@@ -200,6 +214,7 @@ impl Server {
             classroom,
             relays: Relays::new(settings.relay_rates, RelayTimeouts::default()),
             bell,
+            measuring: Vec::new(),
             listener: spawner.essential("the task that accepts connections", listener),
             operating: None,
             stopped: stopping,
@@ -209,6 +224,8 @@ impl Server {
             fingerprint,
             controls: Controls { events, stopped },
             shown,
+            metrics_port: monitoring.as_ref().and_then(|monitoring| monitoring.port),
+            _monitoring: monitoring,
             _driver: spawner.essential("the hub's task", driver.run()),
             _runtime: runtime,
             _data_folder: data_folder,
@@ -224,6 +241,11 @@ impl Server {
     /// Returns the fingerprint of the server's key, which clients remember.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Returns the port of the metrics, if they have one.
+    pub fn metrics_port(&self) -> Option<SocketAddr> {
+        self.metrics_port
     }
 
     /// Returns another handle on the server.

@@ -71,7 +71,10 @@ fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         Some(Task::Fingerprint) => fingerprint::print(&flags.data_folder()?),
         Some(Task::Health { address }) => {
             let here = || flags.address_here().to_string();
-            Ok(health::check(&address.clone().unwrap_or_else(here))?)
+            match (address, &flags.metrics) {
+                (None, Some(metrics)) => Ok(health::check_readiness(metrics)?),
+                _ => Ok(health::check(&address.clone().unwrap_or_else(here))?),
+            }
         }
     }
 }
@@ -98,6 +101,9 @@ fn serve(flags: &Flags) -> Result<(), Box<dyn Error>> {
     // Handle signals before the server is reachable, so that none arrives unhandled.
     let signals = signals()?;
     let server = Server::start(settings)?;
+    if let Some(port) = server.metrics_port() {
+        tracing::info!("metrics are at http://{port}/metrics");
+    }
     print_start(&server)?;
     let announcement = flags.announces().then(|| Announcement::start(&server));
     let rules = if flags.is_classroom() { Rules::of_classroom() } else { Rules::Standard };

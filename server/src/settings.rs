@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 pub use crate::bell::{BellLocation, BellLocationError};
 use crate::hub;
+pub use crate::metrics::{MetricsAddress, NotAMetricsAddress};
 pub use crate::net::relay::RelayRates;
 pub use crate::store::cluster::ServerName;
 use crate::store::mysql::location::{MysqlLocation, MysqlLocationError};
@@ -34,6 +35,8 @@ pub struct ServerSettings {
     pub hub: hub::Settings,
     /// The limits of the relays' rates.
     pub relay_rates: RelayRates,
+    /// The place where the server tells its monitoring of itself, if it does.
+    pub metrics: Option<MetricsAddress>,
     /// The cluster that the server belongs to, whose servers share a MySQL database.
     pub cluster: Option<ClusterSettings>,
 }
@@ -58,6 +61,7 @@ impl ServerSettings {
             data_folder,
             hub: hub::Settings::default(),
             relay_rates: RelayRates::default(),
+            metrics: None,
             cluster: None,
         }
     }

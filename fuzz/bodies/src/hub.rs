@@ -399,6 +399,7 @@ impl<'a> World<'a> {
                 assert_eq!(decoder.buffered(), 0, "what is sent are whole frames");
             }
             Effect::Ring => panic!("this server belongs to no cluster"),
+            Effect::Measured(_) => panic!("no monitoring asks"),
             Effect::Read { connection, mode } => {
                 let open = self.connection(connection);
                 assert_eq!(open.wanted.replace(mode), None, "one line is asked for at a time");

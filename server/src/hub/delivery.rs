@@ -122,7 +122,7 @@ impl Hub {
         if member.pages.draining || member.pages.reserved || !member.streams() {
             return;
         }
-        let mut page = Vec::new();
+        let (mut page, mut repaired) = (Vec::new(), 0);
         for entry in self.log.from(member.stream.next) {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
@@ -135,6 +135,7 @@ impl Hub {
                 break;
             }
             page.extend_from_slice(&bytes);
+            repaired += u64::from(member.stream.replaying);
             member.stream.next = entry.number + 1;
         }
         let at_head = self.log.from(member.stream.next).next().is_none();
@@ -149,6 +150,7 @@ impl Hub {
                 Notice::Replayed { through }.to_frame().encode(&mut page);
             }
         }
+        self.counts.repaired += repaired;
         if page.is_empty() {
             return;
         }

@@ -9,6 +9,7 @@ use letschat_protocol::identity::ChannelBinding;
 use letschat_protocol::username::Username;
 
 use super::classroom::Shown;
+use super::metrics::Metrics;
 use super::operator::{Operator, OperatorAnswer, Terms};
 use crate::clients_file::ClientEntry;
 use crate::store::cluster::ServerName;
@@ -40,6 +41,8 @@ pub enum Input {
     Datagram { session: SessionId, from: SocketAddr, message: ToServer },
     /// The operator gave a command.
     Operator(Operator),
+    /// The monitoring asks for [`Effect::Measured`].
+    Measure,
     /// After a restart, nobody listens at an address of the classroom's file.
     KnockRefused { receiver: SocketAddr },
     /// Another server of the cluster has something new.
@@ -98,6 +101,8 @@ pub enum Effect {
     Record(Record),
     /// Answer the command that the operator gave with this very input.
     Answer(OperatorAnswer),
+    /// Answer every [`Input::Measure`] so far.
+    Measured(Box<Metrics>),
     /// The farewells have been sent, so the server may exit.
     Stopped,
 }

@@ -74,6 +74,7 @@ mod listing;
 mod login;
 mod mailbox;
 mod meetings;
+mod metrics;
 mod operator;
 mod password_change;
 mod presence;
@@ -115,6 +116,7 @@ pub use classroom::Shown;
 pub use io::{ConnectionId, Destination, Effect, Input, LeaveReason, LinkEnd, Record};
 use letschat_protocol::clock::Now;
 pub use mailbox::HEADERS_PER_TOKEN;
+pub use metrics::{Counts, Metrics};
 pub use operator::{
     Occupancy, Operator, OperatorAnswer, SessionPage, SessionPlace, SessionSummary, Stats, Terms,
 };
@@ -142,6 +144,9 @@ pub struct Hub {
     /// The time of the start, on the boot clock.
     started_ms: u64,
     tally: Tally,
+    counts: Counts,
+    /// True while the store is asked for the monitoring.
+    is_measuring: bool,
     /// Ordered, because each broadcast iterates over all of them and simulations must be
     /// reproducible.
     connections: BTreeMap<ConnectionId, Connection>,
@@ -179,6 +184,8 @@ impl Hub {
             instance,
             started_ms: now.boot_ms,
             tally: Tally::default(),
+            counts: Counts::default(),
+            is_measuring: false,
             connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -225,12 +232,14 @@ impl Hub {
                 self.datagram(now, session, from, &message);
             }
             Input::Operator(operator) => self.operator(now, operator),
+            Input::Measure => self.measure(),
             Input::KnockRefused { receiver } => self.knock_refused(receiver),
             Input::Rung => self.rung(now),
             Input::Tick => {}
         }
         self.tick(now);
         self.tally.count_effects(&self.effects);
+        self.counts.count_effects(&self.effects);
         std::mem::take(&mut self.effects)
     }
 

@@ -27,9 +27,12 @@ pub(crate) mod tls;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use async_channel::Sender;
 
 use crate::hub::{ConnectionId, Input, Operator, OperatorAnswer};
+use crate::metrics::Report;
 use letschat_protocol::datagram::DatagramKeys;
 use letschat_protocol::identity::ChannelBinding;
 use listener::Arrival;
@@ -43,6 +46,10 @@ pub(crate) enum Event {
     /// The operator gave a command. The channel has room for the answer, and is closed if there is
     /// none.
     Operated { operator: Operator, answer: Sender<OperatorAnswer> },
+    /// The monitoring asks whether the driver runs.
+    Alive(Sender<()>),
+    /// The monitoring asks for a report.
+    Measure(Sender<Arc<Report>>),
     /// An input that goes to the hub unchanged.
     Input(Input),
 }

@@ -89,6 +89,8 @@ pub(crate) struct Relays {
     each: u64,
     all: Arc<Rate>,
     timeouts: RelayTimeouts,
+    /// The bytes that all relays have passed on.
+    bytes: Arc<AtomicU64>,
 }
 
 /// The limits and the activity of a relay, shared by its two ends.
@@ -99,6 +101,7 @@ struct Shared {
     rate: Rate,
     all: Arc<Rate>,
     timeouts: RelayTimeouts,
+    bytes: Arc<AtomicU64>,
 }
 
 /// One connection's end of a relay.
@@ -110,7 +113,13 @@ pub(crate) struct RelayEnd {
 
 impl Relays {
     pub(crate) fn new(rates: RelayRates, timeouts: RelayTimeouts) -> Relays {
-        Relays { each: rates.each, all: Arc::new(Rate::new(rates.all)), timeouts }
+        let (all, bytes) = (Arc::new(Rate::new(rates.all)), Arc::default());
+        Relays { each: rates.each, all, timeouts, bytes }
+    }
+
+    /// Returns the number of bytes that have been passed on.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Returns the two ends of a new relay.
@@ -121,6 +130,7 @@ impl Relays {
             rate: Rate::new(self.each),
             all: self.all.clone(),
             timeouts: self.timeouts,
+            bytes: self.bytes.clone(),
         });
         let (one, to_one) = piper::pipe(PIPE_BYTES);
         let (other, to_other) = piper::pipe(PIPE_BYTES);
@@ -173,6 +183,7 @@ impl Shared {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             self.active_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+            self.bytes.fetch_add(length as u64, Ordering::Relaxed);
             if pipe.write_all(&buffer[..length]).await.is_err() {
                 // The other side has ended. What it has sent before still goes to this client.
                 return pending().await;

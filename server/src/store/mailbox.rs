@@ -86,6 +86,18 @@ pub trait Mailbox {
     /// Deletes deliveries, and remainders of deliveries, that were taken at this time or before.
     /// Deletes at most [`EXPIRED_AT_ONCE`] of them, and returns true if more may be left.
     fn expire_mail(&mut self, through_ms: u64) -> Result<bool, StoreError>;
+
+    /// Returns what waits in all mailboxes.
+    fn usage(&mut self) -> Result<MailboxUsage, StoreError>;
+}
+
+/// The deliveries that wait in all mailboxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MailboxUsage {
+    /// Their number.
+    pub deliveries: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// An envelope that an account posts.

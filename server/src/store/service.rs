@@ -5,9 +5,11 @@
 //! panic, unless its client has gone.
 
 mod failure_reports;
+mod latency;
 mod queues;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::time::Instant;
 use rustix::process::{getpriority_process, setpriority_process};
 
 use self::failure_reports::FailureReports;
+use self::latency::Latencies;
 use self::queues::Queues;
 use self::steps::{Step, StepError};
 use super::cluster::Cluster;
@@ -25,6 +28,7 @@ use super::{Store, StoreAnswer, StoreRequest};
 use crate::hub::ConnectionId;
 use letschat_flags::clock::now;
 
+pub use self::latency::{BUCKETS_US, Histogram};
 pub use self::steps::unavailable;
 
 /// The most clients' requests that wait at once. Each connection has at most one. Reads of mail are
@@ -48,6 +52,7 @@ pub struct StoreService {
 struct Shared {
     queues: Queues,
     failure_reports: FailureReports,
+    latencies: Latencies,
     answer: Box<dyn Fn(StoreAnswer) + Send + Sync>,
 }
 
@@ -64,6 +69,7 @@ impl StoreService {
         let shared = Arc::new(Shared {
             queues: Queues::default(),
             failure_reports: FailureReports::default(),
+            latencies: Latencies::default(),
             answer: Box::new(answer),
         });
         let mut service =
@@ -92,6 +98,16 @@ impl StoreService {
     /// and may be answered.
     pub fn cancel(&self, connection: ConnectionId) {
         self.shared.queues.cancel(connection);
+    }
+
+    /// Returns the number of requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.queues.waiting()
+    }
+
+    /// Returns the time that steps took, by their names.
+    pub fn latencies(&self) -> BTreeMap<&'static str, Histogram> {
+        self.shared.latencies.all()
     }
 
     /// Commits all pending broadcasts and envelopes, and waits for that. Steps in progress are finished;
@@ -148,7 +164,9 @@ impl Shared {
         run: impl FnOnce() -> Result<Step, StepError>,
     ) {
         // After a panic the store is used again: the unwinding rolled its transaction back.
+        let begin = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(StepError::Panic));
+        self.latencies.note(what, begin.elapsed());
         let step = result.unwrap_or_else(|error| {
             self.complain(what, &error);
             unavailable.map_or(Step::Done, Step::Answer)

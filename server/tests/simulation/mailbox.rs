@@ -14,8 +14,8 @@ use letschat_protocol::username::Username;
 use letschat_server::store::StoreError;
 use letschat_server::store::mailbox::{
     Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MAX_WAITING_BYTES,
-    MAX_WAITING_ENVELOPES, MAX_WAITING_OF_SENDER, MailPage, MailQuery, Mailbox, NewEnvelope,
-    Placement, Placements,
+    MAX_WAITING_ENVELOPES, MAX_WAITING_OF_SENDER, MailPage, MailQuery, Mailbox, MailboxUsage,
+    NewEnvelope, Placement, Placements,
 };
 
 /// A device of an account.
@@ -256,5 +256,13 @@ impl Mailbox for SimulatedMailbox {
             self.deliveries.remove(number);
         }
         Ok(numbers.len() == some)
+    }
+
+    fn usage(&mut self) -> Result<MailboxUsage, StoreError> {
+        let waiting = self.deliveries.values().filter(|delivery| delivery.waits);
+        Ok(waiting.fold(MailboxUsage::default(), |sum, delivery| MailboxUsage {
+            deliveries: sum.deliveries + 1,
+            bytes: sum.bytes + delivery.mail.envelope.len() as u64,
+        }))
     }
 }

@@ -470,6 +470,7 @@ impl World {
             | Effect::Show(_)
             | Effect::CancelStore { .. }
             | Effect::Record(_)
+            | Effect::Measured(_)
             | Effect::Answer(_) => {}
         }
     }

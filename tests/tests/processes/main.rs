@@ -23,6 +23,7 @@ mod irregular_files;
 mod late;
 mod lost_database;
 mod main_job;
+mod metrics;
 mod output;
 mod password_files;
 mod passwords_and_blocks;

@@ -11,7 +11,7 @@ use letschat_protocol::prekey::{PREKEY_VALID_MS, PrekeyPublic, SignedPrekey, Sui
 use letschat_protocol::username::Username;
 use letschat_server::store::Unavailable;
 use letschat_server::store::mailbox::{
-    ListChanged, MailAnswer, MailPage, MailRequest, Placement, Placements,
+    ListChanged, MailAnswer, MailPage, MailRequest, MailboxUsage, Placement, Placements,
 };
 
 use super::{NAMES, World, fingerprint};
@@ -164,6 +164,10 @@ impl World<'_> {
             MailRequest::Expire { .. } => {
                 let result = if self.choices.flip() { Ok(false) } else { Err(Unavailable) };
                 MailAnswer::Expired { result }
+            }
+            MailRequest::Measure => {
+                let result = Ok(MailboxUsage::default());
+                MailAnswer::Measured { result }
             }
         }
     }

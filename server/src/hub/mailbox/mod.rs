@@ -94,6 +94,7 @@ impl Hub {
             MailAnswer::Read { connection, result } => self.mail_read(now, connection, result),
             MailAnswer::Acknowledged { result } => self.acknowledged(now, result),
             MailAnswer::Expired { result } => self.mail_expired(now, result),
+            MailAnswer::Measured { result } => self.measured(now, result),
         }
     }
 

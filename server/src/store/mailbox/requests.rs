@@ -8,7 +8,8 @@ use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
 use super::{
-    Acknowledgement, ListChange, ListChanged, MailPage, MailQuery, Mailbox, NewEnvelope, Placements,
+    Acknowledgement, ListChange, ListChanged, MailPage, MailQuery, Mailbox, MailboxUsage,
+    NewEnvelope, Placements,
 };
 use crate::hub::ConnectionId;
 use crate::store::{StoreError, Unavailable};
@@ -39,6 +40,8 @@ pub enum MailRequest {
     Acknowledge { acknowledgements: Vec<Arc<Acknowledgement>> },
     /// Delete some of the deliveries that were taken at this time of the wall clock or before.
     Expire { through_ms: u64 },
+    /// Measure what waits. The hub sends only one such request at a time.
+    Measure,
 }
 
 /// An answer to the hub.
@@ -72,6 +75,8 @@ pub enum MailAnswer {
     Acknowledged { result: Result<Vec<u64>, Unavailable> },
     /// The answer to [`MailRequest::Expire`]: true if more may be left.
     Expired { result: Result<bool, Unavailable> },
+    /// The answer to [`MailRequest::Measure`].
+    Measured { result: Result<MailboxUsage, Unavailable> },
 }
 
 impl MailRequest {
@@ -110,6 +115,7 @@ impl MailRequest {
             MailRequest::Expire { through_ms } => {
                 MailAnswer::Expired { result: Ok(mailbox.expire_mail(through_ms)?) }
             }
+            MailRequest::Measure => MailAnswer::Measured { result: Ok(mailbox.usage()?) },
         })
     }
 
@@ -139,6 +145,7 @@ impl MailRequest {
                 MailAnswer::Acknowledged { result: Err(Unavailable) }
             }
             MailRequest::Expire { .. } => MailAnswer::Expired { result: Err(Unavailable) },
+            MailRequest::Measure => MailAnswer::Measured { result: Err(Unavailable) },
         }
     }
 
@@ -152,7 +159,8 @@ impl MailRequest {
             MailRequest::ChangeList { .. }
             | MailRequest::Post { .. }
             | MailRequest::Acknowledge { .. }
-            | MailRequest::Expire { .. } => None,
+            | MailRequest::Expire { .. }
+            | MailRequest::Measure => None,
         }
     }
 
@@ -167,6 +175,7 @@ impl MailRequest {
             MailRequest::Read { .. } => "reading mail",
             MailRequest::Acknowledge { .. } => "deleting acknowledged mail",
             MailRequest::Expire { .. } => "deleting expired mail",
+            MailRequest::Measure => "measuring mailboxes",
         }
     }
 }

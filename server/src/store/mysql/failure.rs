@@ -141,6 +141,11 @@ pub(super) fn column<T: FromValue>(row: &Row, name: &str) -> Result<T, StoreErro
         .ok_or_else(|| StoreError::Content(format!("column {name} is not what it should be")))
 }
 
+/// Returns one column of all rows.
+pub(super) fn columns<T: FromValue>(rows: &[Row], name: &str) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| column(row, name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

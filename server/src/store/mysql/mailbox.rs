@@ -18,11 +18,11 @@ use letschat_protocol::identity::PublicKey;
 use letschat_protocol::prekey::SignedPrekey;
 use letschat_protocol::username::Username;
 
-use super::failure::{Failure, column};
+use super::failure::{Failure, column, columns};
 use super::{Mysql, devices, next_numbers};
 use crate::store::mailbox::{
     Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MailPage, MailQuery, Mailbox,
-    NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
+    MailboxUsage, NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
 
@@ -177,6 +177,18 @@ impl Mailbox for Mysql {
             let delete = "DELETE FROM envelopes WHERE time_ms <= ? LIMIT ?";
             conn.exec_drop(delete, (through_ms, EXPIRED_AT_ONCE))?;
             Ok(conn.affected_rows() == EXPIRED_AT_ONCE)
+        })
+    }
+
+    fn usage(&mut self) -> Result<MailboxUsage, StoreError> {
+        self.session.run(|conn| {
+            let sums: Option<(i64, i64)> = conn.query_first(
+                "SELECT CAST(coalesce(sum(waiting), 0) AS SIGNED),
+                        CAST(coalesce(sum(bytes), 0) AS SIGNED) FROM prekeys",
+            )?;
+            let [deliveries, bytes] =
+                <[i64; 2]>::from(sums.unwrap_or_default()).map(time_from_column);
+            Ok(MailboxUsage { deliveries, bytes })
         })
     }
 }
@@ -474,11 +486,6 @@ fn mail(row: &Row) -> Result<Mail, Failure> {
     let time_ms = time_from_column(column(row, "time_ms")?);
     let parts = [column(row, "header")?, column(row, "sealed_body")?];
     Ok(mail_from_columns(column(row, "number")?, &sender, &id, time_ms, parts)?)
-}
-
-/// Returns one column of all rows.
-fn columns<T: ::mysql::prelude::FromValue>(rows: &[Row], name: &str) -> Result<Vec<T>, StoreError> {
-    rows.iter().map(|row| column(row, name)).collect()
 }
 
 pub(super) fn values(numbers: &[u64]) -> Vec<Value> {

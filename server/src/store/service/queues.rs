@@ -75,6 +75,12 @@ impl Queues {
         Ok(())
     }
 
+    /// Returns the number of requests and steps that wait.
+    pub(super) fn waiting(&self) -> usize {
+        let Waiting { urgent, requests, reads, hashes, .. } = &*self.lock();
+        urgent.len() + requests.len() + reads.len() + hashes.len()
+    }
+
     /// Removes this connection's waiting requests, unless they are in progress.
     pub(super) fn cancel(&self, connection: ConnectionId) {
         let mut waiting = self.lock();

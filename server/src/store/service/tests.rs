@@ -490,4 +490,8 @@ impl<F: FnMut() -> Result<Verdict, StoreError> + Send> Mailbox for Keys<F> {
     fn expire_mail(&mut self, _: u64) -> Result<bool, StoreError> {
         away()
     }
+
+    fn usage(&mut self) -> Result<MailboxUsage, StoreError> {
+        away()
+    }
 }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use super::{Sqlite, accounts, devices, from_column, next_numbers, to_column};
 use crate::store::mailbox::{
     Acknowledgement, EXPIRED_AT_ONCE, ListChange, ListChanged, MailPage, MailQuery, Mailbox,
-    NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
+    MailboxUsage, NewEnvelope, Placement, Placements, Usage, mail_from_columns, prekey_from_column,
 };
 use crate::store::{MAX_KEYS, StoreError, time_from_column};
 
@@ -137,6 +137,17 @@ impl Mailbox for Sqlite {
                 .execute([through_ms, limit])?)
         })?;
         Ok(expired as u64 == EXPIRED_AT_ONCE)
+    }
+
+    fn usage(&mut self) -> Result<MailboxUsage, StoreError> {
+        let select = "SELECT coalesce(sum(deliveries), 0), coalesce(sum(bytes), 0) FROM waiting";
+        let mut statement = self.connection()?.prepare_cached(select)?;
+        let (deliveries, bytes): (i64, i64) =
+            statement.query_one([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(MailboxUsage {
+            deliveries: time_from_column(deliveries),
+            bytes: time_from_column(bytes),
+        })
     }
 }
 
