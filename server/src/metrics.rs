@@ -26,14 +26,14 @@ use std::time::{Duration, Instant};
 use async_channel::Sender;
 use async_executor::Task;
 use async_io::{Async, Timer};
-use futures_lite::{AsyncRead, AsyncWrite, FutureExt as _};
+use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
 use smol::lock::Mutex;
 
 use crate::hub::Metrics;
 use crate::net::Event;
 use crate::runtime::Spawner;
 use crate::store::service::Histogram;
-use http::Response;
+use http::{Request, Response};
 
 /// The most connections that are served at a time. The oldest makes room for a new one.
 const MAX_CONNECTIONS: usize = 8;
@@ -43,6 +43,9 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The longest wait for the hub. The database has its own, shorter timeouts.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time for a whole request and its response.
+const EXCHANGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause after a failure to accept.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -201,7 +204,7 @@ async fn serve(listener: Listener, source: Arc<Source>, spawner: Spawner) {
         let source = source.clone();
         let task = spawner.spawn(async move {
             // Whether the reader has got it is its own concern.
-            let _ = http::serve(stream, async |path| source.answer(path).await).await;
+            let _ = source.serve(stream).await;
         });
         if served.len() == MAX_CONNECTIONS {
             served.pop_front();
@@ -218,6 +221,23 @@ struct Source {
 }
 
 impl Source {
+    /// Reads a request, and answers it.
+    async fn serve(&self, mut stream: Box<dyn Stream>) -> io::Result<()> {
+        let exchange = async {
+            let (response, is_head) = match http::read_request(&mut stream).await? {
+                Ok(Request { path, is_head }) => (self.answer(&path).await, is_head),
+                Err(refusal) => (refusal, false),
+            };
+            stream.write_all(&response.to_bytes(is_head)).await?;
+            stream.close().await
+        };
+        let late = async {
+            Timer::after(EXCHANGE_PATIENCE).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        exchange.or(late).await
+    }
+
     async fn answer(&self, path: &str) -> Response {
         match path {
             "/livez" => match self.is_alive().await {

@@ -248,7 +248,7 @@ impl Hub {
         })
     }
 
-    fn occupancy(&self) -> Occupancy {
+    pub(super) fn occupancy(&self) -> Occupancy {
         let taken = self.directory.len();
         // Every member of this server has a connection, and so has each side of a meeting. The rest are not logged in.
         let members = self.everybody().count();

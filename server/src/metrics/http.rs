@@ -1,10 +1,8 @@
 //! One request and one response of HTTP/1.1 (RFC 9112), on a connection that then closes.
 
 use std::io;
-use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
+use futures_lite::{AsyncRead, AsyncReadExt as _};
 
 /// The longest head of a request.
 const MAX_HEAD_BYTES: usize = 4_096;
@@ -12,8 +10,7 @@ const MAX_HEAD_BYTES: usize = 4_096;
 /// The most fields in it.
 const MAX_FIELDS: usize = 32;
 
-/// The time for a whole request and its response.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TOO_LARGE: &str = "431 Request Header Fields Too Large";
 
 /// The type of `/metrics`: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,7 +41,7 @@ impl Response {
     }
 
     /// Returns the bytes, without the text for HEAD.
-    fn to_bytes(&self, is_head: bool) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, is_head: bool) -> Vec<u8> {
         let Response { status, text } = self;
         let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
         let text = if is_head { "" } else { text };
@@ -57,49 +54,30 @@ impl Response {
     }
 }
 
-/// Reads a request, and writes the answer to its path.
+/// The target of a request, without its query.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) path: String,
+    pub(super) is_head: bool,
+}
+
+/// Reads the head of a request. Returns the response if it is refused.
 ///
 /// # Errors
 ///
-/// The connection breaks, or the client takes too long.
-pub(super) async fn serve(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    answer: impl AsyncFn(&str) -> Response,
-) -> io::Result<()> {
-    let exchange = async {
-        let (response, is_head) = match read_request(&mut stream).await? {
-            Ok(Request { path, is_head }) => (answer(&path).await, is_head),
-            Err(status) => (Response::refused(status), false),
-        };
-        stream.write_all(&response.to_bytes(is_head)).await?;
-        stream.close().await
-    };
-    let late = async {
-        Timer::after(PATIENCE).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    exchange.or(late).await
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Request {
-    path: String,
-    is_head: bool,
-}
-
-/// Reads the head of a request. Returns the status if it is refused.
-async fn read_request(
+/// The connection breaks.
+pub(super) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
-) -> io::Result<Result<Request, &'static str>> {
+) -> io::Result<Result<Request, Response>> {
     let (mut head, mut length) = ([0; MAX_HEAD_BYTES], 0);
     loop {
         let count = stream.read(&mut head[length..]).await?;
         length += count;
         if let Some(request) = parse(&head[..length]) {
-            return Ok(request);
+            return Ok(request.map_err(Response::refused));
         }
         match (count, length) {
-            (0, MAX_HEAD_BYTES) => return Ok(Err("431 Request Header Fields Too Large")),
+            (0, MAX_HEAD_BYTES) => return Ok(Err(Response::refused(TOO_LARGE))),
             (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
             _ => {}
         }
@@ -119,7 +97,7 @@ fn parse(head: &[u8]) -> Option<Result<Request, &'static str>> {
             }
             _ => Err("405 Method Not Allowed"),
         }),
-        Err(httparse::Error::TooManyHeaders) => Some(Err("431 Request Header Fields Too Large")),
+        Err(httparse::Error::TooManyHeaders) => Some(Err(TOO_LARGE)),
         Err(_) => Some(Err("400 Bad Request")),
     }
 }
@@ -152,7 +130,7 @@ mod tests {
         }
         let fields = "A: b\r\n".repeat(MAX_FIELDS + 1);
         let many = format!("GET / HTTP/1.1\r\n{fields}\r\n");
-        assert_eq!(parsed(&many), Some(Err("431 Request Header Fields Too Large")));
+        assert_eq!(parsed(&many), Some(Err(TOO_LARGE)));
     }
 
     #[test]

@@ -46,9 +46,9 @@ fn metrics_count_what_happens_and_name_nobody() {
     let (server, at) = with_metrics(&[]);
     let mut alice = TestClient::join(&server, "alice");
     alice.ok("broadcast", json!({"text": "a secret"}));
-    let mut bob = TestClient::start(&server, "bob");
-    bob.fails("login", json!({"username": "alice", "password": "not the password"}));
-    bob.sign_up_and_log_in();
+    let mut guest = TestClient::start(&server, "guest");
+    guest.fails("login", json!({"username": "alice", "password": "not the password"}));
+    let mut bob = TestClient::join(&server, "bob");
     bob.befriend(&mut alice);
     bob.quits();
     // A report may be a second old.

@@ -12,7 +12,7 @@ use letschat_protocol::username::Username;
 use letschat_server::store::mailbox::Placement::{Refused, Repeated, Stored};
 use letschat_server::store::mailbox::{
     Acknowledgement, EXPIRED_AT_ONCE, MAX_WAITING_BYTES, MAX_WAITING_ENVELOPES,
-    MAX_WAITING_OF_SENDER, MailPage, MailQuery, NewEnvelope, Placement, Placements,
+    MAX_WAITING_OF_SENDER, MailPage, MailQuery, MailboxUsage, NewEnvelope, Placement, Placements,
 };
 use letschat_server::store::{MAX_KEYS, Store};
 
@@ -224,8 +224,11 @@ pub(crate) fn mail_comes_in_pages_in_order(database: &dyn Database) {
 pub(crate) fn acknowledged_envelope_is_deleted(database: &dyn Database) {
     let devices = [("alice", 1), ("bob", 2)];
     let mut store = with_devices(database, &devices);
+    assert_eq!(store.usage().unwrap(), MailboxUsage::default());
     post(&mut *store, &envelope("carol", 1, &devices, 100));
     post(&mut *store, &envelope("carol", 2, &devices, 100));
+    let MailboxUsage { deliveries, bytes } = store.usage().unwrap();
+    assert!(deliveries == 4 && bytes > 400, "{deliveries} of {bytes} bytes");
     let [alice, bob] = devices;
     assert_eq!(acknowledge(&mut *store, alice, &[]), 0);
     assert_eq!(acknowledge(&mut *store, alice, &[0, 2, 4, 99, u64::MAX]), 0);
@@ -240,6 +243,8 @@ pub(crate) fn acknowledged_envelope_is_deleted(database: &dyn Database) {
     assert_eq!((numbers(&mut *store, bob), database.sealed_bodies()), (vec![2, 4], 2));
     assert_eq!(acknowledge(&mut *store, bob, &[4]), 1);
     assert_eq!((numbers(&mut *store, bob), database.sealed_bodies()), (vec![2], 1));
+    let left = store.usage().unwrap();
+    assert!(left.deliveries == 1 && left.bytes < bytes / 3, "{left:?} of {bytes} bytes");
     drop(store);
     let mut store = database.open();
     assert_eq!((numbers(&mut *store, bob), numbers(&mut *store, alice)), (vec![2], vec![]));

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::mailbox::{
     Acknowledgement, ListChange, ListChanged, MailPage, MailQuery, MailRequest, Mailbox,
-    NewEnvelope, Placements,
+    MailboxUsage, NewEnvelope, Placements,
 };
 use crate::store::sqlite::Sqlite;
 use crate::store::{
