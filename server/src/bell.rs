@@ -222,9 +222,11 @@ impl Rope {
                 }
                 Err(error) if error.is_io_error() && !events.is_closed() => {
                     // A timeout or a signal. The other side may have gone without a word.
+                    self.is_heard.store(false, Ordering::Relaxed);
                     if listening.ping::<redis::Value>().is_err() {
                         break;
                     }
+                    self.is_heard.store(true, Ordering::Relaxed);
                 }
                 Err(_) => break,
             }

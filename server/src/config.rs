@@ -194,7 +194,7 @@ pub(crate) enum Task {
     Fingerprint,
     /// Check that the server answers: exit status 0, else 1
     Health {
-        /// The server's address [default: this machine, at the --port of the settings]
+        /// The server's address [default: this machine, at the --metrics or the --port of the settings]
         #[arg(long, value_name = "HOST:PORT")]
         address: Option<String>,
     },

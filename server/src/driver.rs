@@ -57,8 +57,8 @@ pub(crate) struct Driver {
     /// The bell of the cluster, if the server belongs to one.
     pub(crate) bell: Option<Bell>,
     pub(crate) listener: Option<Task<()>>,
-    /// Those who wait for a report.
-    pub(crate) measuring: Vec<Sender<Arc<Report>>>,
+    /// The monitoring, if it waits for a report. It asks for one at a time.
+    pub(crate) measuring: Option<Sender<Arc<Report>>>,
     /// The channel for the answer to the operator's current command.
     pub(crate) operating: Option<Sender<OperatorAnswer>>,
     /// Dropped at the end of the shutdown, which closes the channel.
@@ -140,7 +140,7 @@ impl Driver {
                 None
             }
             Event::Measure(answer) => {
-                self.measuring.push(answer);
+                self.measuring = Some(answer);
                 Some(Input::Measure)
             }
             Event::Arrived(arrival) => self.links.add(arrival),
@@ -231,7 +231,7 @@ impl Driver {
         }
     }
 
-    /// Answers those who wait for a report.
+    /// Answers the monitoring.
     fn report(&mut self, hub: Metrics) {
         let report = Arc::new(Report {
             hub,
@@ -241,8 +241,8 @@ impl Driver {
             relayed_bytes: self.relays.bytes(),
             is_bell_heard: self.bell.as_ref().map(Bell::is_heard),
         });
-        for asker in self.measuring.drain(..) {
-            let _ = asker.try_send(report.clone());
+        if let Some(asker) = self.measuring.take() {
+            let _ = asker.try_send(report);
         }
     }
 

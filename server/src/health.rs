@@ -1,6 +1,7 @@
 //! `letschat-server health`: checks that a server answers, for container health checks.
 //!
-//! It reads only the greeting, so it takes no place and tries no login. A full server is healthy.
+//! It reads only the greeting, so it takes no place and tries no login. A full server is healthy. Where the server has
+//! metrics, it asks these instead, which also know of the database.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -19,8 +20,8 @@ use letschat_server::settings::MetricsAddress;
 /// The timeout from the first packet to the greeting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The timeout of the metrics, which wait for the database.
-const READY_PATIENCE: Duration = Duration::from_secs(6);
+/// The timeout of the metrics, which wait for the database. The check of a container has 5 s in all.
+const READY_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The most bytes of their answer that are read.
 const MAX_ANSWER_BYTES: u64 = 4_096;
@@ -34,6 +35,8 @@ pub(crate) enum Unhealthy {
     Silent(String),
     #[error("what answers at {0} is no letschat-server: {1}")]
     Stranger(String, String),
+    #[error("no answer came from {0} within {secs} s", secs = READY_PATIENCE.as_secs())]
+    NoAnswer(String),
     #[error("the server is not ready: {0}")]
     NotReady(String),
 }
@@ -48,13 +51,14 @@ pub(crate) fn check_readiness(metrics: &MetricsAddress) -> Result<(), Unhealthy>
             .and_then(|stream| readiness(&stream, |time| stream.set_read_timeout(time))),
     };
     let answer = answer.map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Unhealthy::Silent(place.clone()),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Unhealthy::NoAnswer(place.clone()),
         _ => Unhealthy::Nobody(place.clone(), error),
     })?;
     let (head, text) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     match head.split(' ').nth(1) {
         Some("200") => Ok(()),
         Some("503") => Err(Unhealthy::NotReady(text.trim_end().replace('\n', ", "))),
+        None => Err(Unhealthy::NoAnswer(place)),
         _ => Err(Unhealthy::Stranger(place, format!("it says {:?}", Printable(head).to_string()))),
     }
 }

@@ -10,7 +10,7 @@
 //! * [`clients_file`] – the file of a classroom's clients
 //! * `classroom` – that file's writer, the server's screen, and the knocks after a restart
 //! * `bell` – how the servers of a cluster ring each other
-//! * `metrics` – what the server tells its monitoring over HTTP
+//! * `metrics` – the state of the server for its monitoring, over HTTP
 //! * `driver` – the one task that runs the hub and carries its effects out
 //! * `record` – the hub's records as lines of the log
 //! * [`reserved_names`] – names that are refused at sign-up
@@ -214,7 +214,7 @@ impl Server {
             classroom,
             relays: Relays::new(settings.relay_rates, RelayTimeouts::default()),
             bell,
-            measuring: Vec::new(),
+            measuring: None,
             listener: spawner.essential("the task that accepts connections", listener),
             operating: None,
             stopped: stopping,

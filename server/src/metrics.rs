@@ -1,32 +1,33 @@
 //! The state of the server for its monitoring, over HTTP on this machine.
 //!
 //! * `/livez` – whether the server's task runs
-//! * `/readyz` – whether the server can be used: its port and its database. A bell that is silent is told, and no
-//!   reason not to use the server
+//! * `/readyz` – whether the server can be used: its port and its database. It also tells of a silent bell, without which
+//!   everything works
 //! * `/metrics` – counters and gauges, in the text format of Prometheus (see [`text`])
 //!
-//! Everybody on this machine may ask at a port; a socket in the file system is for its owner. The hub is asked at most
-//! once a second, and few connections are served at a time, so that no reader costs others anything.
+//! Everybody on this machine may ask at a port; a socket in the file system is for its owner. One question to the hub is
+//! under way at a time, and its answer is used for a second. Few connections are served at a time, and one that says
+//! nothing ends soon.
 
 mod http;
+mod socket;
 mod text;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::fs;
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use async_executor::Task;
 use async_io::{Async, Timer};
-use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
+use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _};
 use smol::lock::Mutex;
 
 use crate::hub::Metrics;
@@ -34,18 +35,26 @@ use crate::net::Event;
 use crate::runtime::Spawner;
 use crate::store::service::Histogram;
 use http::{Request, Response};
+use socket::SocketFile;
 
 /// The most connections that are served at a time. The oldest makes room for a new one.
-const MAX_CONNECTIONS: usize = 8;
+const MAX_CONNECTIONS: usize = 32;
 
 /// The age up to which a report is used again.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// The longest wait for the hub. The database has its own, shorter timeouts.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait for the hub, which itself waits less for the database.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The time for the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The time for a whole request and its response.
 const EXCHANGE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes behind a request that are read and dropped. If the server closed with bytes unread, the client might
+/// not get the response.
+const MAX_DROPPED_BYTES: u64 = 64 * 1_024;
 
 /// The pause after a failure to accept.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -89,7 +98,7 @@ impl fmt::Display for MetricsAddress {
     }
 }
 
-/// What all parts of the server tell.
+/// The state of all parts of the server.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) hub: Metrics,
@@ -106,9 +115,9 @@ pub(crate) struct Report {
 
 /// The running monitoring. Dropping it ends it, and removes its socket from the file system.
 pub(crate) struct Monitoring {
-    socket: Option<PathBuf>,
     /// The port, if it is one.
     pub(crate) port: Option<SocketAddr>,
+    _socket: Option<SocketFile>,
     _task: Option<Task<()>>,
 }
 
@@ -126,48 +135,14 @@ impl Monitoring {
                 (Listener::Port(listener), None, Some(port))
             }
             MetricsAddress::Socket(path) => {
-                let listener = Async::new_nonblocking(bind_for_owner(path)?)?;
-                (Listener::Socket(listener), Some(path.clone()), None)
+                let (listener, file) = SocketFile::bind(path)?;
+                (Listener::Socket(Async::new_nonblocking(listener)?), Some(file), None)
             }
         };
-        let source =
-            Arc::new(Source { events, last_alive: Mutex::default(), last: Mutex::default() });
+        let source = Arc::new(Source { events, life: Mutex::default(), reports: Mutex::default() });
         let task = serve(listener, source, spawner.clone());
-        Ok(Monitoring { socket, port, _task: spawner.spawn(task) })
+        Ok(Monitoring { port, _socket: socket, _task: spawner.spawn(task) })
     }
-}
-
-impl Drop for Monitoring {
-    fn drop(&mut self) {
-        if let Some(socket) = &self.socket {
-            // Somebody may have removed it before.
-            let _ = fs::remove_file(socket);
-        }
-    }
-}
-
-/// Binds a socket that its owner alone can use. It takes the place of one at which nobody listens.
-fn bind_for_owner(path: &Path) -> io::Result<UnixListener> {
-    if UnixStream::connect(path).is_ok() {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    if fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    // Under its name it is never open to others.
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
-    // One of an earlier process with this number.
-    let _ = fs::remove_file(&new);
-    let listener = UnixListener::bind(&new)?;
-    let renamed = fs::set_permissions(&new, fs::Permissions::from_mode(0o600))
-        .and_then(|()| fs::rename(&new, path));
-    if let Err(error) = renamed {
-        let _ = fs::remove_file(&new);
-        return Err(error);
-    }
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 enum Listener {
@@ -190,8 +165,8 @@ impl Listener {
 }
 
 async fn serve(listener: Listener, source: Arc<Source>, spawner: Spawner) {
-    // The oldest connection makes room for a new one. A task that is dropped ends.
-    let mut served = VecDeque::with_capacity(MAX_CONNECTIONS);
+    // A task that is dropped ends.
+    let mut served: VecDeque<Task<()>> = VecDeque::with_capacity(MAX_CONNECTIONS);
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
@@ -203,99 +178,118 @@ async fn serve(listener: Listener, source: Arc<Source>, spawner: Spawner) {
         };
         let source = source.clone();
         let task = spawner.spawn(async move {
-            // Whether the reader has got it is its own concern.
+            // A reader that does not get its answer asks again.
             let _ = source.serve(stream).await;
         });
+        served.retain(|task| !task.is_finished());
         if served.len() == MAX_CONNECTIONS {
             served.pop_front();
         }
-        served.push_back(task);
+        served.extend(task);
     }
 }
 
 /// The source of the answers.
 struct Source {
     events: Sender<Event>,
-    last_alive: Mutex<Option<Instant>>,
-    last: Mutex<Option<(Instant, Arc<Report>)>>,
+    life: Mutex<Asked<()>>,
+    reports: Mutex<Asked<Arc<Report>>>,
+}
+
+/// A question to the driver: the one that is under way, and the last outcome.
+struct Asked<T> {
+    pending: Option<Receiver<T>>,
+    last: Option<(Instant, Option<T>)>,
+}
+
+impl<T> Default for Asked<T> {
+    fn default() -> Asked<T> {
+        Asked { pending: None, last: None }
+    }
+}
+
+impl<T: Clone> Asked<T> {
+    /// Returns the answer of the last second, or asks. Whoever asks may be dropped at any time: the next one goes on to
+    /// wait for the same answer.
+    async fn answer(
+        &mut self,
+        events: &Sender<Event>,
+        event: impl FnOnce(Sender<T>) -> Event,
+    ) -> Option<T> {
+        if let Some((when, last)) = &self.last
+            && when.elapsed() < MAX_AGE
+        {
+            return last.clone();
+        }
+        if self.pending.is_none() {
+            let (answer, answers) = async_channel::bounded(1);
+            // A full queue is as good as no answer.
+            if events.try_send(event(answer)).is_ok() {
+                self.pending = Some(answers);
+            }
+        }
+        let answered = async {
+            let answer = self.pending.as_ref()?.recv().await.ok();
+            Some(answer)
+        };
+        let late = async {
+            Timer::after(PATIENCE).await;
+            None
+        };
+        let ended = answered.or(late).await;
+        if ended.is_some() {
+            self.pending = None;
+        }
+        let outcome = ended.flatten();
+        self.last = Some((Instant::now(), outcome.clone()));
+        outcome
+    }
 }
 
 impl Source {
     /// Reads a request, and answers it.
     async fn serve(&self, mut stream: Box<dyn Stream>) -> io::Result<()> {
         let exchange = async {
-            let (response, is_head) = match http::read_request(&mut stream).await? {
+            let head = http::read_request(&mut stream);
+            let (response, is_head) = match within(HEAD_PATIENCE, head).await? {
                 Ok(Request { path, is_head }) => (self.answer(&path).await, is_head),
                 Err(refusal) => (refusal, false),
             };
             stream.write_all(&response.to_bytes(is_head)).await?;
-            stream.close().await
+            stream.close().await?;
+            let rest = &mut (&mut stream).take(MAX_DROPPED_BYTES);
+            futures_lite::io::copy(rest, &mut futures_lite::io::sink()).await.map(drop)
         };
-        let late = async {
-            Timer::after(EXCHANGE_PATIENCE).await;
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        exchange.or(late).await
+        within(EXCHANGE_PATIENCE, exchange).await
     }
 
     async fn answer(&self, path: &str) -> Response {
+        let silent = || Response::not_ready("the server does not answer\n".into());
         match path {
-            "/livez" => match self.is_alive().await {
-                true => Response::ok("alive\n".into()),
-                false => Response::not_ready("the server does not answer\n".into()),
+            "/livez" => match self.life.lock().await.answer(&self.events, Event::Alive).await {
+                Some(()) => Response::ok("alive\n".into()),
+                None => silent(),
             },
-            "/readyz" => match self.report().await {
-                Some(report) => readiness(&report),
-                None => Response::not_ready("the server does not answer\n".into()),
-            },
-            "/metrics" => match self.report().await {
-                Some(report) => Response::ok(text::render(&report)),
-                None => Response::not_ready("the server does not answer\n".into()),
-            },
+            "/readyz" => self.report().await.map_or_else(silent, |report| readiness(&report)),
+            "/metrics" => {
+                let text = self.report().await.map(|report| text::render(&report));
+                text.map_or_else(silent, Response::ok)
+            }
             _ => Response::not_found(),
         }
     }
 
-    /// Returns true if the driver takes an event, or has lately.
-    async fn is_alive(&self) -> bool {
-        let mut last = self.last_alive.lock().await;
-        if last.is_some_and(|when| when.elapsed() < MAX_AGE) {
-            return true;
-        }
-        let (answer, answers) = async_channel::bounded(1);
-        let answered = async {
-            self.events.send(Event::Alive(answer)).await.is_ok() && answers.recv().await.is_ok()
-        };
-        let late = async {
-            Timer::after(PATIENCE).await;
-            false
-        };
-        let is_alive = answered.or(late).await;
-        *last = is_alive.then(Instant::now);
-        is_alive
-    }
-
-    /// Returns a report, which may be a second old.
     async fn report(&self) -> Option<Arc<Report>> {
-        let mut last = self.last.lock().await;
-        if let Some((when, report)) = &*last
-            && when.elapsed() < MAX_AGE
-        {
-            return Some(report.clone());
-        }
-        let (answer, answers) = async_channel::bounded(1);
-        let answered = async {
-            self.events.send(Event::Measure(answer)).await.ok()?;
-            answers.recv().await.ok()
-        };
-        let late = async {
-            Timer::after(PATIENCE).await;
-            None
-        };
-        let report = answered.or(late).await?;
-        *last = Some((Instant::now(), report.clone()));
-        Some(report)
+        self.reports.lock().await.answer(&self.events, Event::Measure).await
     }
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = async {
+        Timer::after(time).await;
+        Err(io::ErrorKind::TimedOut.into())
+    };
+    work.or(late).await
 }
 
 /// Returns whether the server can be used. It listens, or it would have ended.
@@ -320,22 +314,5 @@ mod tests {
         for text in ["0.0.0.0:9400", "[::]:9400", "192.0.2.1:9400", "9400", "localhost:9400", ""] {
             assert_eq!(text.parse::<MetricsAddress>(), Err(NotAMetricsAddress), "{text}");
         }
-    }
-
-    #[test]
-    fn socket_is_for_its_owner_and_takes_an_old_ones_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.sock");
-        for _ in 0..2 {
-            // The second one finds what the first has left.
-            let _listener = bind_for_owner(&path).unwrap();
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            let taken = bind_for_owner(&path).unwrap_err();
-            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
-        }
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, "somebody's file").unwrap();
-        assert_eq!(bind_for_owner(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -122,7 +122,7 @@ impl Hub {
         if member.pages.draining || member.pages.reserved || !member.streams() {
             return;
         }
-        let (mut page, mut repaired) = (Vec::new(), 0);
+        let (mut page, mut replayed) = (Vec::new(), 0);
         for entry in self.log.from(member.stream.next) {
             let notice =
                 Notice::Broadcast { own: entry.sender == member.username, entry: entry.clone() };
@@ -135,7 +135,8 @@ impl Hub {
                 break;
             }
             page.extend_from_slice(&bytes);
-            repaired += u64::from(member.stream.replaying);
+            let is_asked_for = member.stream.until.is_some_and(|until| entry.number <= until);
+            replayed += u64::from(member.stream.replaying && is_asked_for);
             member.stream.next = entry.number + 1;
         }
         let at_head = self.log.from(member.stream.next).next().is_none();
@@ -150,7 +151,7 @@ impl Hub {
                 Notice::Replayed { through }.to_frame().encode(&mut page);
             }
         }
-        self.counts.repaired += repaired;
+        self.counts.replayed += replayed;
         if page.is_empty() {
             return;
         }

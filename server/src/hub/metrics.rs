@@ -1,14 +1,19 @@
-//! What the server tells its monitoring: its state, and counters since the start.
+//! The state and the counters of the server for its monitoring.
 
 use std::collections::BTreeMap;
 
 use letschat_protocol::clock::Now;
+use letschat_protocol::code::Code;
+use letschat_protocol::dialogue::{Closing, Outcome};
 
 use super::cluster::Cluster;
 use super::operator::Occupancy;
 use super::{Effect, Hub, LeaveReason, LinkEnd, Record, Tally};
 use crate::store::mailbox::{MailRequest, MailboxUsage};
 use crate::store::{StoreRequest, Unavailable};
+
+/// The longest wait for the store. The other parts of a report are of use without it.
+const STORE_MS: u64 = 2_000;
 
 /// The state of a server and its counters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +40,8 @@ pub struct Metrics {
     pub counts: Counts,
 }
 
-/// Counters by a word of the program's own. Nothing that somebody else names is among them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Counters by a word of the program's own, each from 0 on. Nothing that somebody else names is among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// Refused logins, by the name of the code.
     pub refused_logins: BTreeMap<&'static str, u64>,
@@ -44,8 +49,40 @@ pub struct Counts {
     pub ended: BTreeMap<&'static str, u64>,
     /// Posted envelopes, once for each outcome of their deliveries.
     pub envelopes: BTreeMap<&'static str, u64>,
-    /// Broadcasts that were sent over TCP because a client had missed them.
-    pub repaired: u64,
+    /// Broadcasts that were sent over TCP because a client has asked for them.
+    pub replayed: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        let zero = |word: &'static str| (word, 0);
+        let refused = [Code::WrongPassword, Code::KeyRefused, Code::Banned].map(Code::name);
+        let ended = [LeaveReason::Quit, LeaveReason::Met, LeaveReason::Evicted]
+            .into_iter()
+            .chain([LinkEnd::Ended, LinkEnd::Failed, LinkEnd::NotReading].map(LeaveReason::Link))
+            .chain(Closing::ALL.iter().copied().map(LeaveReason::Closed));
+        Counts {
+            refused_logins: refused.into_iter().map(zero).collect(),
+            ended: ended.map(LeaveReason::name).map(zero).collect(),
+            envelopes: Outcome::ALL.iter().map(|outcome| zero(outcome.name())).collect(),
+            replayed: 0,
+        }
+    }
+}
+
+/// The question of the monitoring.
+#[derive(Debug, Default)]
+pub(super) struct Measuring {
+    /// The time at which it is answered without the store, on the boot clock.
+    due_ms: Option<u64>,
+    /// True while the store is asked.
+    is_asked: bool,
+}
+
+impl Measuring {
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
 }
 
 impl Counts {
@@ -78,15 +115,30 @@ impl LeaveReason {
 }
 
 impl Hub {
-    /// Asks the store what it holds, unless it is being asked.
-    pub(super) fn measure(&mut self) {
-        if !std::mem::replace(&mut self.is_measuring, true) {
+    /// Asks the store what waits there, unless it is being asked.
+    pub(super) fn measure(&mut self, now: Now) {
+        self.measuring.due_ms.get_or_insert(now.boot_ms + STORE_MS);
+        if !std::mem::replace(&mut self.measuring.is_asked, true) {
             self.effects.push(Effect::Store(StoreRequest::Mail(MailRequest::Measure)));
         }
     }
 
     pub(super) fn measured(&mut self, now: Now, mailbox: Result<MailboxUsage, Unavailable>) {
-        self.is_measuring = false;
+        self.measuring.is_asked = false;
+        // Otherwise the answer is late.
+        if self.measuring.due_ms.take().is_some() {
+            self.report(now, mailbox.ok());
+        }
+    }
+
+    /// Reports without the store if that has not answered in time.
+    pub(super) fn measuring_due(&mut self, now: Now) {
+        if self.measuring.due_ms.take_if(|due_ms| *due_ms <= now.boot_ms).is_some() {
+            self.report(now, None);
+        }
+    }
+
+    fn report(&mut self, now: Now, mailbox: Option<MailboxUsage>) {
         let metrics = Metrics {
             version: env!("CARGO_PKG_VERSION"),
             up_ms: now.boot_ms.saturating_sub(self.started_ms),
@@ -94,7 +146,7 @@ impl Hub {
             sessions: self.everybody().count(),
             broadcasts_kept: self.log.kept(),
             relays: self.meetings.relays(),
-            mailbox: mailbox.ok(),
+            mailbox,
             servers: self.cluster.as_ref().map(Cluster::servers).map(|servers| servers.len()),
             tally: self.tally,
             counts: self.counts.clone(),

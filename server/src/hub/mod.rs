@@ -106,6 +106,7 @@ use self::delivery::HeadRepeats;
 use self::directory::{Directory, Location};
 use self::mailbox::Mailbox;
 use self::meetings::Meetings;
+use self::metrics::Measuring;
 use self::presence::Presence;
 use self::rate::Buckets;
 use self::tokens::Tokens;
@@ -145,8 +146,7 @@ pub struct Hub {
     started_ms: u64,
     tally: Tally,
     counts: Counts,
-    /// True while the store is asked for the monitoring.
-    is_measuring: bool,
+    measuring: Measuring,
     /// Ordered, because each broadcast iterates over all of them and simulations must be
     /// reproducible.
     connections: BTreeMap<ConnectionId, Connection>,
@@ -185,7 +185,7 @@ impl Hub {
             started_ms: now.boot_ms,
             tally: Tally::default(),
             counts: Counts::default(),
-            is_measuring: false,
+            measuring: Measuring::default(),
             connections: BTreeMap::new(),
             sessions: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -232,7 +232,7 @@ impl Hub {
                 self.datagram(now, session, from, &message);
             }
             Input::Operator(operator) => self.operator(now, operator),
-            Input::Measure => self.measure(),
+            Input::Measure => self.measure(now),
             Input::KnockRefused { receiver } => self.knock_refused(receiver),
             Input::Rung => self.rung(now),
             Input::Tick => {}
@@ -252,6 +252,7 @@ impl Hub {
             self.head_repeats.due_ms(),
             self.meetings.due_ms(),
             self.cluster.as_ref().and_then(Cluster::due_ms),
+            self.measuring.due_ms(),
         ];
         let mailbox = self.mailbox.due_ms();
         connection.into_iter().chain(others.into_iter().flatten()).chain([mailbox]).min()
@@ -307,6 +308,7 @@ impl Hub {
         self.mailbox_due(now);
         self.expire_meetings(now);
         self.cluster_due(now);
+        self.measuring_due(now);
     }
 
     fn connection_due(&mut self, now: Now, id: ConnectionId) {

@@ -7,6 +7,7 @@ mod idle;
 mod login;
 mod mailbox;
 mod meetings;
+mod metrics;
 mod operator;
 mod password_change;
 mod requests;

@@ -72,14 +72,15 @@ pub(super) async fn read_request(
     let (mut head, mut length) = ([0; MAX_HEAD_BYTES], 0);
     loop {
         let count = stream.read(&mut head[length..]).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         length += count;
         if let Some(request) = parse(&head[..length]) {
             return Ok(request.map_err(Response::refused));
         }
-        match (count, length) {
-            (0, MAX_HEAD_BYTES) => return Ok(Err(Response::refused(TOO_LARGE))),
-            (0, _) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => {}
+        if length == MAX_HEAD_BYTES {
+            return Ok(Err(Response::refused(TOO_LARGE)));
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn render(report: &Report) -> String {
     text.state(report);
     text.people(&report.hub);
     text.messages(&report.hub);
+    text.relays(report);
     text.store(report);
     text.0
 }
@@ -47,7 +48,7 @@ impl Text {
         if let Some(is_heard) = report.is_bell_heard {
             self.one("cluster_bell_up", GAUGE, "1 while the bell is heard.", u8::from(is_heard));
         }
-        self.family("queue_length", GAUGE, "What waits, by the queue.");
+        self.family("queue_length", GAUGE, "Length of the queues to the hub and to the database.");
         self.sample("queue_length", &[("queue", "events")], report.waiting_events);
         self.sample("queue_length", &[("queue", "store")], report.waiting_requests);
     }
@@ -56,21 +57,23 @@ impl Text {
         let Counts { refused_logins, ended, .. } = counts;
         self.one("connections_total", COUNTER, "Accepted connections.", tally.connections);
         self.one("sign_ups_total", COUNTER, "Created accounts.", tally.sign_ups);
-        self.family("logins_total", COUNTER, "Logins, by the result.");
+        let help = "Connections that found no place.";
+        self.one("connections_turned_away_total", COUNTER, help, tally.turned_away);
+        self.family("logins_total", COUNTER, "Logins that were accepted, or refused by this code.");
         self.sample("logins_total", &[("result", "accepted")], tally.logins_accepted);
-        self.sample("logins_total", &[("result", "busy")], tally.turned_away);
         self.by_word("logins_total", "result", refused_logins);
         self.family("connections_ended_total", COUNTER, "Connections that ended, by the reason.");
         self.by_word("connections_ended_total", "reason", ended);
     }
 
     fn messages(&mut self, hub: &Metrics) {
-        let Metrics { tally, counts, mailbox, relays, broadcasts_kept, .. } = hub;
+        let Metrics { tally, counts, mailbox, broadcasts_kept, .. } = hub;
         self.one("broadcasts_total", COUNTER, "Broadcasts of this server.", tally.broadcasts);
-        let help = "Broadcasts that can be repeated.";
+        let help = "Broadcasts that are kept for those who come.";
         self.one("broadcasts_kept", GAUGE, help, broadcasts_kept);
-        let help = "Broadcasts that were sent again over TCP, for each client.";
-        self.one("broadcasts_repaired_total", COUNTER, help, counts.repaired);
+        let help =
+            "Broadcasts sent over TCP since a client asked for them, each once for each client.";
+        self.one("broadcasts_replayed_total", COUNTER, help, counts.replayed);
         self.one("datagrams_sent_total", COUNTER, "Datagrams sent.", tally.datagrams_sent);
         let help = "Genuine datagrams received.";
         self.one("datagrams_received_total", COUNTER, help, tally.datagrams_heard);
@@ -81,18 +84,31 @@ impl Text {
         if let Some(usage) = mailbox {
             let help = "Envelopes that wait for devices, in the database.";
             self.one("mailbox_envelopes", GAUGE, help, usage.deliveries);
-            self.one("mailbox_bytes", GAUGE, "Their bytes.", usage.bytes);
+            self.one(
+                "mailbox_bytes",
+                GAUGE,
+                "Bytes of the envelopes that wait for devices, in the database.",
+                usage.bytes,
+            );
         }
-        self.one("relays", GAUGE, "Pairs of clients that are relayed.", relays);
+    }
+
+    fn relays(&mut self, report: &Report) {
+        self.one("relays", GAUGE, "Pairs of clients that are relayed.", report.hub.relays);
+        let help = "Bytes that relays have passed on.";
+        self.one("relayed_bytes_total", COUNTER, help, report.relayed_bytes);
     }
 
     fn store(&mut self, report: &Report) {
-        let help = "Bytes that relays have passed on.";
-        self.one("relayed_bytes_total", COUNTER, help, report.relayed_bytes);
         let is_up = u8::from(report.hub.mailbox.is_some());
         self.one("store_up", GAUGE, "1 if the database answers.", is_up);
         let failures = report.hub.tally.store_failures;
-        self.one("store_failures_total", COUNTER, "Requests at which it failed.", failures);
+        self.one(
+            "store_failures_total",
+            COUNTER,
+            "Requests at which the database failed.",
+            failures,
+        );
         let name = "store_step_seconds";
         self.family(name, "histogram", "Time of steps of requests to the database, by the step.");
         for (step, histogram) in &report.latencies {
@@ -137,5 +153,43 @@ impl Text {
             false => format!("{{{}}}", labels.join(",")),
         };
         let _ = writeln!(self.0, "{PREFIX}{name}{labels} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histogram_is_cumulative() {
+        let mut histogram = Histogram { count: 4, sum_us: 3_000_501, ..Histogram::default() };
+        histogram.buckets[0] = 2;
+        histogram.buckets[2] = 1;
+        let mut text = Text::default();
+        text.histogram("step_seconds", "a step", &histogram);
+        let lines: Vec<&str> = text.0.lines().collect();
+        assert_eq!(lines.len(), BUCKETS_US.len() + 3);
+        for (line, expected) in [
+            (0, r#"letschat_step_seconds_bucket{step="a step",le="0.00025"} 2"#),
+            (1, r#"letschat_step_seconds_bucket{step="a step",le="0.0005"} 2"#),
+            (2, r#"letschat_step_seconds_bucket{step="a step",le="0.001"} 3"#),
+            (11, r#"letschat_step_seconds_bucket{step="a step",le="2.5"} 3"#),
+            (12, r#"letschat_step_seconds_bucket{step="a step",le="+Inf"} 4"#),
+            (13, r#"letschat_step_seconds_sum{step="a step"} 3.000501"#),
+            (14, r#"letschat_step_seconds_count{step="a step"} 4"#),
+        ] {
+            assert_eq!(lines[line], expected);
+        }
+    }
+
+    #[test]
+    fn family_is_told_before_its_samples() {
+        let mut text = Text::default();
+        text.by_word("ends_total", "reason", &BTreeMap::from([("quit", 3)]));
+        text.one("up", GAUGE, "1 if it is.", 1);
+        assert_eq!(
+            text.0,
+            "letschat_ends_total{reason=\"quit\"} 3\n# HELP letschat_up 1 if it is.\n# TYPE letschat_up gauge\nletschat_up 1\n"
+        );
     }
 }

@@ -89,7 +89,7 @@ impl StoreService {
     /// # Errors
     ///
     /// Returns the request if [`MAX_WAITING`] are waiting already; [`unavailable`] is then its
-    /// answer. `Append`, `Forget`, `Post`, `Acknowledge` and `Read` are always accepted.
+    /// answer. `Append`, `Forget`, `Post`, `Acknowledge`, `Read` and `Measure` are always accepted.
     pub fn submit(&self, request: StoreRequest) -> Result<(), StoreRequest> {
         self.shared.queues.submit(request)
     }

@@ -51,6 +51,8 @@ impl Queues {
             }
             StoreRequest::Forget { through } => waiting.forget(through),
             StoreRequest::Mail(MailRequest::Read { .. }) => waiting.reads.push_back(request),
+            // The hub asks for one at a time, also while others are refused.
+            StoreRequest::Mail(MailRequest::Measure) => waiting.requests.push_back(request),
             _ if waiting.is_full() => return Err(request),
             _ => waiting.requests.push_back(request),
         }
