@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -151,9 +151,22 @@ enum Listener {
 }
 
 /// A connection of either kind.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Says that nothing more is sent.
+    fn end_sending(&self) -> io::Result<()>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl Stream for Async<TcpStream> {
+    fn end_sending(&self) -> io::Result<()> {
+        self.get_ref().shutdown(Shutdown::Write)
+    }
+}
+
+impl Stream for Async<UnixStream> {
+    fn end_sending(&self) -> io::Result<()> {
+        self.get_ref().shutdown(Shutdown::Write)
+    }
+}
 
 impl Listener {
     async fn accept(&self) -> io::Result<Box<dyn Stream>> {
@@ -256,7 +269,7 @@ impl Source {
                 Err(refusal) => (refusal, false),
             };
             stream.write_all(&response.to_bytes(is_head)).await?;
-            stream.close().await?;
+            stream.end_sending()?;
             let rest = &mut (&mut stream).take(MAX_DROPPED_BYTES);
             futures_lite::io::copy(rest, &mut futures_lite::io::sink()).await.map(drop)
         };
