@@ -58,7 +58,7 @@ impl Text {
         self.one("connections_total", COUNTER, "Accepted connections.", tally.connections);
         self.one("sign_ups_total", COUNTER, "Created accounts.", tally.sign_ups);
         let help = "Connections that found no place.";
-        self.one("connections_turned_away_total", COUNTER, help, tally.turned_away);
+        self.one("turned_away_total", COUNTER, help, tally.turned_away);
         self.family("logins_total", COUNTER, "Logins that were accepted, or refused by this code.");
         self.sample("logins_total", &[("result", "accepted")], tally.logins_accepted);
         self.by_word("logins_total", "result", refused_logins);
