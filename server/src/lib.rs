@@ -145,7 +145,7 @@ pub enum StartError {
     #[error("can't listen on {address}, which --listen and --port choose: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     /// The metrics can't be offered there.
-    #[error("can't offer the metrics at {address}, which --metrics chooses: {source}")]
+    #[error("can't offer the metrics at {address}: {source}; --metrics chooses another place")]
     Metrics { address: MetricsAddress, source: io::Error },
     /// The file of a classroom's clients has other content.
     #[error(

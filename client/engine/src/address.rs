@@ -47,8 +47,8 @@ pub enum AddressError {
     /// A part of a list names no server.
     #[error("{0:?} in the list names no server: {1}")]
     InList(String, Box<AddressError>),
-    /// A comma too much.
-    #[error("a comma stands between two servers; there is one too much")]
+    /// One comma too many.
+    #[error("a comma stands between two servers; there is one too many")]
     Comma,
     /// Servers of one service have one key.
     #[error("the servers of a list belong together and have the same key; these have two")]

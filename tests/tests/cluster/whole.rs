@@ -1,4 +1,4 @@
-//! What holds over all servers: accounts, sessions, groups and files.
+//! Accounts, sessions, groups and files over all servers.
 
 use letschat_tests::client::{PASSWORD, TestClient};
 use letschat_tests::cluster::TestCluster;

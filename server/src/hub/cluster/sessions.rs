@@ -23,7 +23,10 @@ impl Hub {
     pub(in crate::hub) fn leave_cluster(&mut self, session: SessionId, why: Option<Closing>) {
         let Some(cluster) = &mut self.cluster else { return };
         let Batch { waiting, under_way, .. } = &mut cluster.leaving;
-        let is_same = |ending: &Ending| matches!(ending, Ending::Session { session: one, .. } if *one == session);
+        let is_same = |ending: &Ending| match ending {
+            Ending::Session { session: other, .. } => *other == session,
+            Ending::Keyless { .. } => false,
+        };
         // A server that stops ends all of its sessions at once. That of another server may have been ended before.
         let is_known = why.is_some() && waiting.iter().chain(&*under_way).any(is_same);
         if !self.is_stopping && !is_known {
@@ -35,8 +38,10 @@ impl Hub {
     /// hand if so wanted.
     pub(in crate::hub) fn end_keyless(&mut self, username: &Username, typed: bool, why: Closing) {
         if let Some(cluster) = &mut self.cluster {
-            let username = username.clone();
-            cluster.leaving.waiting.push(Ending::Keyless { username, typed, why });
+            let ending = Ending::Keyless { username: username.clone(), typed, why };
+            if !cluster.leaving.waiting.contains(&ending) {
+                cluster.leaving.waiting.push(ending);
+            }
         }
     }
 
