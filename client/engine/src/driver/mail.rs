@@ -1,6 +1,6 @@
 //! The account's messages and prekeys: their file, and the sealing and opening of envelopes.
 //!
-//! The session names keys and bodies; the private halves of keys stay here. Opening an envelope takes a fifth of a
+//! The session names keys and bodies; the private halves of keys stay here. Opening an envelope takes a tenth of a
 //! millisecond and happens as it arrives, on the session's thread.
 
 use std::sync::Arc;
