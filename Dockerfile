@@ -7,6 +7,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /letschat
+# These build the libraries, too.
+COPY scripts/build-release.sh scripts/install-crates.sh scripts/
 # Of cargo's release profile. Tests may want images sooner.
 ARG CARGO_PROFILE_RELEASE_LTO=thin
 ARG CARGO_PROFILE_RELEASE_OPT_LEVEL=3
@@ -33,7 +35,7 @@ RUN for crate in protocol flags server client/core client/engine client/commands
         client/settings client/terminal client/gtk tests bench fuzz/bodies; do mkdir $crate/src && touch $crate/src/lib.rs; done \
     && rm bench/src/lib.rs \
     && echo 'fn main() {}' | tee server/src/main.rs client/terminal/src/main.rs >bench/src/main.rs \
-    && cargo build --locked --release --bins \
+    && SOURCE_DATE_EPOCH=0 scripts/build-release.sh target letschat letschat-server \
     && cargo clean --release --package letschat-protocol --package letschat-flags \
         --package letschat-core --package letschat-engine --package letschat-commands \
         --package letschat-lua --package letschat-settings --package letschat-server --package letschat
@@ -43,12 +45,15 @@ COPY server server
 COPY client client
 # The documentation of `protocol`.
 COPY docs/PROTOCOL.md docs/
-RUN cargo build --locked --release --bins \
+COPY scripts/release-date.sh scripts/
+COPY CHANGELOG.md ./
+RUN scripts/build-release.sh target letschat letschat-server \
     && strip target/release/letschat target/release/letschat-server
 
 FROM debian:bookworm-slim AS client
 RUN useradd --uid 4401 --create-home --home-dir /var/lib/letschat --shell /usr/sbin/nologin letschat
 COPY --from=builder /letschat/target/release/letschat /usr/local/bin/
+COPY --from=builder /letschat/target/release/letschat.cdx.json /letschat/target/release/letschat.licenses /usr/local/share/doc/letschat/
 USER letschat
 ENV LETSCHAT_DATA=/var/lib/letschat/data
 EXPOSE 4401/tcp
@@ -64,6 +69,8 @@ FROM debian:bookworm-slim AS server
 RUN useradd --uid 4400 --no-create-home --shell /usr/sbin/nologin letschat-server \
     && install -d -m 700 -o letschat-server -g letschat-server /var/lib/letschat-server
 COPY --from=builder /letschat/target/release/letschat-server /usr/local/bin/
+COPY --from=builder /letschat/target/release/letschat-server.cdx.json /letschat/target/release/letschat-server.licenses \
+    /usr/local/share/doc/letschat-server/
 USER letschat-server
 ENV LETSCHAT_SERVER_DATA=/var/lib/letschat-server
 VOLUME /var/lib/letschat-server

@@ -16,7 +16,8 @@ ifneq ($(filter /%,$(shell $(CXX) -print-file-name=libstdc++.a 2>/dev/null)),)
 export CXXSTDLIB := static:-bundle=stdc++
 endif
 
-.PHONY: help build chat gtk stop run demo demo-local demo-cluster test lint bench bench-quick bench-build fuzz chaos install install-gtk gtk-tools check-tools clean
+.PHONY: help build chat gtk stop run demo demo-local demo-cluster test lint bench bench-quick bench-build fuzz chaos \
+	install install-gtk uninstall deb gtk-tools check-tools clean
 
 help: ## Show this help.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +39,17 @@ run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder
 
 install: ## Install the programs below PREFIX (/usr/local), inside DESTDIR; builds them if they are missing.
 	@[ -x "$(target)/release/letschat-server" ] || $(MAKE) --no-print-directory build PROFILE=release
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release"
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release" letschat letschat-server
 
 install-gtk: ## The same for letschat-gtk, with its entry in the desktop's menu.
 	@[ -x "$(target)/release/letschat-gtk" ] || $(MAKE) --no-print-directory gtk PROFILE=release
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install-gtk.sh "$(target)/release"
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release" letschat-gtk
+
+uninstall: ## Remove what `make install` and `make install-gtk` installed. Settings, keys and data stay.
+	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh --remove
+
+deb: gtk-tools ## Build a Debian package of each program, with an SBOM beside it, into target/package/debian.
+	scripts/deb.sh "$(target)/package"
 
 demo: ## Play the demo with three clients and a server, in containers; see README.md.
 	@scripts/demo.sh containers

@@ -36,10 +36,7 @@ if grep -lw unsafe -r fuzz/fuzz_targets; then
 fi
 echo "unsafe code is forbidden in every crate"
 
-if ! cargo deny --version >/dev/null 2>&1; then
-    # Unoptimised: it takes as long to run, and half as long to build.
-    cargo install --debug --quiet --locked "cargo-deny@$deny_version"
-fi
+scripts/install-crates.sh "cargo-deny@$deny_version"
 # cargo-deny reads the crates of every platform, which a build here does not need.
 cargo fetch --quiet --locked
 cargo deny --offline --locked check bans licenses sources

@@ -15,7 +15,7 @@ if [ -d /dev/shm ]; then
     trap 'rm -rf "$TMPDIR"' EXIT
 fi
 
-cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked "cargo-fuzz@$fuzz_version"
+scripts/install-crates.sh "cargo-fuzz@$fuzz_version"
 for target in ${*:-$(ls fuzz/corpus)}; do
     echo "== $target, $seconds_each s"
     found=fuzz/target/found/$target

@@ -1,20 +1,26 @@
-//! The files that `make install` installs.
+//! The files that `make install`, `make install-gtk` and `make uninstall` install and remove.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use letschat_tests::programs::program;
 use letschat_tests::project;
 
-fn install(root: &Path) {
-    let programs = program("letschat");
+/// Runs the script with PREFIX /opt/chat below this root.
+fn script(root: &Path, arguments: &[&str]) {
     let mut script = Command::new("scripts/install.sh");
-    script.arg(programs.parent().unwrap()).current_dir(project::root());
+    script.args(arguments).current_dir(project::root());
     script.env("DESTDIR", root).env("PREFIX", "/opt/chat");
     let output = script.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn install(root: &Path) {
+    let programs = program("letschat");
+    let folder = programs.parent().unwrap().to_str().unwrap();
+    script(root, &[folder, "letschat", "letschat-server", "letschat-gtk"]);
 }
 
 #[test]
@@ -38,6 +44,41 @@ fn all_files_are_installed_below_the_prefix() {
     let unit = text("lib/systemd/system/letschat-server.service");
     assert!(unit.contains("\nExecStart=/opt/chat/bin/letschat-server\n"), "{unit}");
     assert!(text("lib/systemd/system/letschat-server.socket").contains("ListenFIFO="));
+    let entry = text("share/applications/net.letschat.Gtk.desktop");
+    assert!(entry.contains("\nExec=/opt/chat/bin/letschat-gtk\n"), "{entry}");
+    assert!(text("share/icons/hicolor/scalable/apps/net.letschat.Gtk.svg").contains("<svg"));
+    assert!(text("share/man/man1/letschat-gtk.1").contains(".SH OPTIONS"));
+}
+
+#[test]
+fn uninstall_leaves_only_the_files_of_others() {
+    let root = tempfile::tempdir().unwrap();
+    install(root.path());
+    let prefix = root.path().join("opt/chat");
+    let others = ["bin/letschat-not", "share/man/man1/lets.1", "share/doc/letschat/my-notes"];
+    for path in others {
+        fs::write(prefix.join(path), "").unwrap();
+    }
+    script(root.path(), &["--remove"]);
+    let left = files(&prefix);
+    let mut expected = others.map(|path| prefix.join(path)).to_vec();
+    expected.sort();
+    assert_eq!(left, expected);
+}
+
+/// Returns all files below a folder, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 #[test]

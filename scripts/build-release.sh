@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Builds programs for distribution, each with an SBOM and the licenses of its crates, for packages and images:
+#
+#   build-release.sh FOLDER PROGRAM...   puts PROGRAM, PROGRAM.cdx.json and PROGRAM.licenses into FOLDER/release
+#
+# Two builds of one commit are identical, wherever they are: the compilers write other paths into the programs, and
+# the SBOM has the date of the newest version in CHANGELOG.md. The programs themselves hold the list of their crates,
+# for tools such as `cargo audit bin`. Installs cargo-auditable and cargo-cyclonedx if they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+auditable_version=0.7.7
+cyclonedx_version=0.5.9
+
+main() {
+    case $PWD$1 in
+    *[[:space:]]*)
+        echo "the folders must have no blanks in their names: compilers would take these for the ends of flags" >&2
+        exit 1
+        ;;
+    esac
+    mkdir -p "$1"
+    CARGO_TARGET_DIR=$(realpath "$1")
+    export CARGO_TARGET_DIR
+    shift
+    scripts/install-crates.sh "cargo-auditable@$auditable_version" "cargo-cyclonedx@$cyclonedx_version"
+    # Downloads the crates, and so makes their folders.
+    cargo fetch --quiet --locked --target "$(rustc --version --verbose | sed -n 's/^host: //p')"
+    sources=("${CARGO_HOME:-$HOME/.cargo}"/registry/src/*)
+    map_paths "$PWD" /letschat
+    map_paths "$CARGO_TARGET_DIR" /target
+    local folder
+    for folder in "${sources[@]}"; do
+        map_paths "$folder" /crates
+    done
+    export RUSTFLAGS CFLAGS CXXFLAGS
+    cargo auditable build --locked --release "${@/#/--package=}"
+    write_sboms "$@"
+    local program
+    for program in "$@"; do
+        write_licenses "$CARGO_TARGET_DIR/release/$program"
+    done
+}
+
+# Has the compilers of Rust, C and C++ write the second path where they would write the first.
+map_paths() {
+    RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$1=$2"
+    CFLAGS="${CFLAGS:-} -ffile-prefix-map=$1=$2"
+    CXXFLAGS="${CXXFLAGS:-} -ffile-prefix-map=$1=$2"
+}
+
+# cargo-cyclonedx writes a file into the folder of each crate of the workspace.
+write_sboms() {
+    local name=sbom-$$ program folder
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(scripts/release-date.sh +%s)}
+    export SOURCE_DATE_EPOCH
+    trap 'find . -name "'$name.json'" -delete' EXIT
+    cargo cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --override-filename "$name"
+    for program in "$@"; do
+        folder=$(dirname "$(grep -lx "name = \"$program\"" server/Cargo.toml client/*/Cargo.toml)")
+        sed "s|$PWD/|/letschat/|g" "$folder/$name.json" >"$CARGO_TARGET_DIR/release/$program.cdx.json"
+    done
+}
+
+# Licenses ask that their texts go with the program.
+write_licenses() {
+    local crate folder
+    sed -n 's|.*"purl": "pkg:cargo/\([^@?]*\)@\([^"?]*\)".*|\1-\2|p' "$1.cdx.json" | LC_ALL=C sort --unique | while read -r crate; do
+        for folder in "${sources[@]}"; do
+            find "$folder/$crate" -maxdepth 2 -type f -iregex '.*/\(license\|copying\|notice\|copyright\)[^/]*' 2>/dev/null \
+                | LC_ALL=C sort | while read -r file; do
+                printf '\n==== %s\n\n' "$crate/${file#"$folder/$crate/"}"
+                cat "$file"
+            done
+        done
+    done >"$1.licenses"
+}
+
+main "$@"

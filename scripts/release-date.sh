@@ -1,0 +1,5 @@
+#!/bin/sh
+# Prints the date of the newest version in CHANGELOG.md, in a format of date(1): release-date.sh +%s
+set -eu
+cd "$(dirname "$0")/.."
+date --utc --date "$(sed -n 's/^## \[[0-9.]*\] - //p' CHANGELOG.md | head -n 1)" "$1"
