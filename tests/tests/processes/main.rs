@@ -32,3 +32,4 @@ mod refusals;
 mod settings;
 mod start_failures;
 mod typed;
+mod upgrade;
