@@ -37,6 +37,7 @@
 //! * [`typist`] – a TLS connection that sends and reads lines
 //! * [`namespace`] – a Linux namespace of a test's own
 //! * [`network`] – machines on a network of their own
+//! * [`machine`] – a machine whose users type a document's commands
 //! * [`relay`] – a relay between two programs that breaks the network
 //! * [`pair`] – two people in a chat over a relay
 //! * [`rogue`] – an approved peer that breaks the protocol
@@ -58,6 +59,7 @@ pub mod cluster;
 mod deadline;
 pub mod desktop;
 pub mod form;
+pub mod machine;
 pub mod mysql_server;
 pub mod namespace;
 pub mod nat;

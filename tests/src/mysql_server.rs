@@ -152,6 +152,16 @@ impl Throwaway {
         Throwaway::start_on_any_port(folder.path(), &["--keep"])
     }
 
+    /// Starts a server through programs that exec it, at this port. It runs the statements of a file at its start.
+    pub fn start_by(by: &[String], folder: &TempDir, port: u16, setup: &Path) -> Throwaway {
+        make_certificates(folder.path());
+        let setup = format!("--init-file={}", setup.display());
+        let process = launch(by, folder.path(), &["--keep"], port, &[setup]).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let server = MysqlServer { address, user: "root".into(), password: None };
+        Throwaway { server, folder: folder.path().to_owned(), process }
+    }
+
     /// Returns the CA certificate of the server.
     pub fn authority(&self) -> PathBuf {
         self.folder.join("authority.pem")
@@ -166,7 +176,7 @@ impl Throwaway {
     /// Restarts the server on the same port and data.
     pub fn start_again(&mut self) {
         let port = self.server.address.port();
-        self.process = launch(&self.folder, &["--keep"], port).unwrap();
+        self.process = launch(&[], &self.folder, &["--keep"], port, &[]).unwrap();
     }
 
     fn start_on_any_port(folder: &Path, flags: &[&str]) -> Throwaway {
@@ -174,7 +184,7 @@ impl Throwaway {
             // The folder is gone if the server did not start.
             make_certificates(folder);
             let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-            match launch(folder, flags, address.port()) {
+            match launch(&[], folder, flags, address.port(), &[]) {
                 Ok(process) => {
                     let server = MysqlServer { address, user: "root".into(), password: None };
                     return Throwaway { server, folder: folder.to_owned(), process };
@@ -196,14 +206,24 @@ impl Drop for Throwaway {
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/throwaway-mysql.sh");
 
 /// Starts a server and waits until it listens. An error holds the server's output.
-fn launch(folder: &Path, flags: &[&str], port: u16) -> Result<Child, String> {
-    let mut process = Command::new(SCRIPT)
+fn launch(
+    by: &[String],
+    folder: &Path,
+    flags: &[&str],
+    port: u16,
+    options: &[String],
+) -> Result<Child, String> {
+    let script = [SCRIPT.to_owned()];
+    let words = [by, &script].concat();
+    let mut process = Command::new(&words[0])
+        .args(&words[1..])
         .args(flags)
         .arg(port.to_string())
         .arg(folder)
         .arg(format!("--ssl-cert={}", folder.join("server.pem").display()))
         .arg(format!("--ssl-key={}", folder.join("server.key").display()))
         .arg(format!("--ssl-ca={}", folder.join("authority.pem").display()))
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -6,7 +6,6 @@ mod returning;
 mod screens;
 mod strangers;
 mod talk;
-mod to_the_letter;
 
 use std::fs;
 use std::thread;
