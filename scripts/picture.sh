@@ -22,23 +22,25 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+target=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+
 picture() {
-    TZ=UTC cargo run --quiet --locked --package letschat-tests --example picture -- "$@"
+    # For the whole workspace, as the tests are built: all crates then have the features that they have there.
+    cargo build --quiet --locked --workspace --bins --examples
+    TZ=UTC "$target/debug/examples/picture" "$@"
 }
 
 case ${1:-} in
 session | full-screen | accounts | open-room | classroom | relayed | group | file | absent | wire | by-hand | server | \
     busy | broadcast | timeout)
-    cargo build --locked --bins
     picture "$1" "docs/$1.svg"
     ;;
 window)
     # Tests of the window play the story.
     scripts/install-tools.sh /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf:fonts-noto-color-emoji
     TZ=UTC cargo test --quiet --locked --workspace --test desktop pictures
-    pictures=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/tmp/pictures
-    cp "$pictures/picture-light-window.png" docs/window-light.png
-    cp "$pictures/picture-dark-window.png" docs/window-dark.png
+    cp "$target/tmp/pictures/picture-light-window.png" docs/window-light.png
+    cp "$target/tmp/pictures/picture-dark-window.png" docs/window-dark.png
     ;;
 demo)
     recording=$(mktemp)

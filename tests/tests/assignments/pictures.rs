@@ -9,22 +9,39 @@ use crate::DOCUMENT;
 #[test]
 fn pictures_show_what_the_document_tells() {
     let told: Vec<&str> = DOCUMENT.split("![").skip(1).collect();
-    assert_eq!(told.len(), 4);
-    for (image, (subject, sentences)) in told.iter().zip([
-        ("session", &["asks for a chat."][..]),
-        ("accounts", &["account import accounts.csv", "2 imported", "Lunch at noon"]),
-        ("open-room", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
+    let drawn: [(&str, &[&str]); 14] = [
+        ("session.svg", &["asks for a chat."]),
         (
-            "classroom",
+            "server.svg",
+            &["bob was introduced to alice", "Server: terminated.", "straight from you"],
+        ),
+        ("broadcast.svg", &["alice to all:", "Lunch at noon", "so the connection is closed."]),
+        ("busy.svg", &["All places are taken.", "Trying again in", "You stopped the attempts."]),
+        ("timeout.svg", &["You were idle for too long."]),
+        ("by-hand.svg", &["at least 8 characters.", "are not the same.", "That was the last try."]),
+        ("accounts.svg", &["account import accounts.csv", "2 imported", "Lunch at noon"]),
+        ("open-room.svg", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
+        (
+            "classroom.svg",
             &["Client 5: initiated", "Server: terminated.", "Server: initiated", "5: reconnected"],
         ),
-    ]) {
+        ("relayed.svg", &["alice -&gt; bob, 1 envelope, ", "bytes, pushed", "hello, Alice"]),
+        ("absent.svg", &["bytes, kept", "Nobody has that name here;", "bob has received"]),
+        ("group.svg", &["#team is founded.", "carol has joined.", "alice has removed bob."]),
+        ("file.svg", &["alice offers notes.txt, 12 kB.", "notes.txt from alice is saved:"]),
+        ("wire.svg", &["the secret is 4711", "occurs 0 times in"]),
+    ];
+    // The window is drawn in pixels, which hold no text.
+    assert_eq!(told.len(), drawn.len() + 1);
+    assert!(told.last().unwrap().contains("](window-light.png)"));
+    for (image, (file, sentences)) in told.iter().zip(drawn) {
         let (_, rest) = image.split_once("](").unwrap();
-        assert!(rest.starts_with(&format!("{subject}.svg)")), "{rest}");
-        let drawn = fs::read_to_string(root().join(format!("docs/{subject}.svg"))).unwrap();
+        assert!(rest.starts_with(&format!("{file})")), "{rest}");
+        let picture = fs::read_to_string(root().join("docs").join(file)).unwrap();
         for sentence in sentences {
+            let subject = file.trim_end_matches(".svg");
             let way = format!("`scripts/picture.sh {subject}` draws it");
-            assert!(drawn.contains(sentence), "{subject}.svg lacks {sentence:?}: {way}");
+            assert!(picture.contains(sentence), "{file} lacks {sentence:?}: {way}");
         }
     }
 }
