@@ -39,14 +39,14 @@ run: build ## Start a server on TCP and UDP 4400, with SQLite in its data folder
 
 install: ## Install the programs below PREFIX (/usr/local), inside DESTDIR; builds them if they are missing.
 	@[ -x "$(target)/release/letschat-server" ] || $(MAKE) --no-print-directory build PROFILE=release
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release" letschat letschat-server
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh "$(target)/release" letschat letschat-server
 
 install-gtk: ## The same for letschat-gtk, with its entry in the desktop's menu.
 	@[ -x "$(target)/release/letschat-gtk" ] || $(MAKE) --no-print-directory gtk PROFILE=release
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh "$(target)/release" letschat-gtk
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh "$(target)/release" letschat-gtk
 
 uninstall: ## Remove what `make install` and `make install-gtk` installed. Settings, keys and data stay.
-	PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) scripts/install.sh --remove
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh --remove
 
 deb: gtk-tools ## Build a Debian package of each program, with an SBOM beside it, into target/package/debian.
 	scripts/deb.sh "$(target)/package"

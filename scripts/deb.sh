@@ -6,12 +6,16 @@
 # Two builds of one commit on the same distribution are identical. The packages depend on the libraries of the
 # distribution that builds them. Installs cargo-deb if it is missing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 
 deb_version=3.8.0
 programs=(letschat letschat-server letschat-gtk)
 
 main() {
+    if [ $# != 1 ]; then
+        echo "usage: deb.sh FOLDER" >&2
+        exit 2
+    fi
     mkdir -p "$1"
     CARGO_TARGET_DIR=$(realpath "$1")
     export CARGO_TARGET_DIR
@@ -20,7 +24,7 @@ main() {
     scripts/build-release.sh "$CARGO_TARGET_DIR" "${programs[@]}"
     rm -rf "$CARGO_TARGET_DIR/debian"
 
-    SOURCE_DATE_EPOCH=$(scripts/release-date.sh +%s)
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(scripts/release-date.sh +%s)}
     export SOURCE_DATE_EPOCH
     local program
     for program in "${programs[@]}"; do
@@ -42,6 +46,8 @@ stage() {
     debian_changelog "$1" >"$doc/changelog.Debian"
     gzip -9n "$doc"/changelog* "$doc/$1".* "$2"/usr/share/man/man1/*
     copyright "$1" >"$2/copyright"
+    # Also the subcommands for the operator then find the data of the service.
+    sed 's/^#data = /data = /' server/settings.sample.toml >"$2/settings.toml"
 }
 
 # The machine-readable form of Debian, https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/.

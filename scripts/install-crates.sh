@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs tools from crates.io if they are missing, unoptimised: they take as long to run, and half as long to build.
-# Each argument is CRATE@VERSION, with a program of the crate's name.
+# Installs tools from crates.io, unless this version is there: CRATE@VERSION... They are unoptimised: they take as long
+# to run, and half as long to build.
 set -eu
 for crate in "$@"; do
-    command -v "${crate%@*}" >/dev/null 2>&1 || env -u CARGO_TARGET_DIR cargo install --debug --quiet --locked "$crate"
+    cargo install --list | grep -q "^${crate%@*} v${crate#*@}:" ||
+        env -u CARGO_TARGET_DIR cargo install --debug --quiet --locked "$crate"
 done

@@ -15,16 +15,20 @@ root=${DESTDIR:-}$prefix
 desktop_id=net.letschat.Gtk
 
 main() {
+    if [ $# = 0 ]; then
+        echo "usage: install.sh FOLDER PROGRAM... | --remove" >&2
+        exit 2
+    fi
     if [ "$1" = --remove ]; then
         remove
         echo "removed below $root"
         return
     fi
-    programs=$1
+    folder=$1
     shift
     for program in "$@"; do
-        install -D -m 755 "$programs/$program" "$root/bin/$program"
-        "$programs/$program" --generate-pages "$root/share"
+        install -D -m 755 "$folder/$program" "$root/bin/$program"
+        "$folder/$program" --generate-pages "$root/share"
         case $program in
             letschat) install_settings client/terminal ;;
             letschat-server)

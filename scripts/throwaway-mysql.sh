@@ -2,10 +2,10 @@
 # Runs a throwaway MySQL or MariaDB server for tests: one on this machine, else one in a container, if Docker has an
 # image of one here. Nothing is downloaded. LETSCHAT_TEST_MYSQL_IMAGE=NAME selects this image.
 #
-# usage: throwaway-mysql.sh --check
+# usage: throwaway-mysql.sh --check | --check-here
 #        throwaway-mysql.sh [--keep] PORT FOLDER [OPTION...]
 #
-# --check only checks whether there is one. Otherwise the server listens on 127.0.0.1, reads no system settings, and
+# --check only checks whether there is one, and --check-here whether it is on this machine and not in a container. Otherwise the server listens on 127.0.0.1, reads no system settings, and
 # lets `root` in without a password. It ends with its standard input, so that it does not outlive its starter. Its
 # folder is removed then unless --keep is given.
 set -eu
@@ -13,6 +13,10 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 self=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 
 main() {
+    if [ "$1" = --check-here ]; then
+        [ -z "${LETSCHAT_TEST_MYSQL_IMAGE:-}" ] && find_server
+        exit
+    fi
     if [ -z "${LETSCHAT_TEST_MYSQL_IMAGE:-}" ] && find_server; then
         how=here
     elif find_image; then

@@ -1,7 +1,7 @@
 //! A database server for the tests: the one that `LETSCHAT_TEST_MYSQL` names
 //! (`mysql://USER[:PASSWORD]@HOST[:PORT]`, with all privileges), else a temporary one.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,6 +17,7 @@ use letschat_server::store::mysql::location::MysqlLocation;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
+use crate::form::tell_not_played;
 use crate::ports::free_port;
 
 /// The time limit for the server's start. It is generous, since the machine may be busy.
@@ -120,11 +121,7 @@ pub struct Throwaway {
 
 impl Throwaway {
     /// Returns true if a temporary server can be started. If not, and a server is named, it reports the
-    /// untested part past the harness, which hides the output of passing tests.
-    #[allow(
-        clippy::explicit_write,
-        reason = "what `eprintln!` says of a test that passes, nobody reads"
-    )]
+    /// untested part.
     pub fn is_here_to_test(what: &str) -> bool {
         static IS_HERE: LazyLock<bool> = LazyLock::new(|| {
             let check = || Command::new(SCRIPT).arg("--check").stderr(Stdio::null()).status();
@@ -133,7 +130,7 @@ impl Throwaway {
         if !*IS_HERE {
             let why =
                 "the server that LETSCHAT_TEST_MYSQL names can't show it, and no other is here";
-            writeln!(std::io::stderr(), "NOT TESTED: {what}; {why}").unwrap();
+            tell_not_played(what, why);
         }
         *IS_HERE
     }
@@ -153,13 +150,24 @@ impl Throwaway {
     }
 
     /// Starts a server through programs that exec it, at this port. It runs the statements of a file at its start.
-    pub fn start_by(by: &[String], folder: &TempDir, port: u16, setup: &Path) -> Throwaway {
+    /// `None` if the server would be in a container, where the programs have no effect; this is reported.
+    pub fn start_by(
+        by: &[String],
+        folder: &TempDir,
+        port: u16,
+        setup: &Path,
+        test: &str,
+    ) -> Option<Throwaway> {
+        if !Command::new(SCRIPT).arg("--check-here").status().unwrap().success() {
+            tell_not_played(test, "no database server is installed here");
+            return None;
+        }
         make_certificates(folder.path());
         let setup = format!("--init-file={}", setup.display());
         let process = launch(by, folder.path(), &["--keep"], port, &[setup]).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let server = MysqlServer { address, user: "root".into(), password: None };
-        Throwaway { server, folder: folder.path().to_owned(), process }
+        Some(Throwaway { server, folder: folder.path().to_owned(), process })
     }
 
     /// Returns the CA certificate of the server.

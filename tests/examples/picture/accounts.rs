@@ -1,4 +1,4 @@
-//! An operator imports a CSV file beside a running server; two people log in, and one broadcasts.
+//! An operator imports a CSV file beside a running server, and exports the accounts. Two people log in, and one broadcasts.
 
 use std::fs;
 
@@ -10,19 +10,31 @@ use vt100::Screen;
 
 use crate::recording;
 
-const WINDOW: Window = Window { rows: 21, columns: 80 };
+const WINDOW: Window = Window { rows: 19, columns: 80 };
 
 /// Returns the final screens of the operator, Alice and Bob.
 pub(crate) fn play() -> [(String, Screen); 3] {
     let server = TestServer::start(&[]);
-    let csv = format!("username,password\nalice,{PASSWORD}\nbob,{PASSWORD}\n");
+    let good = format!("username,password\nalice,{PASSWORD}\nbob,{PASSWORD}\n");
+    let bad = format!("{good}carol,short\n");
     let file = server.data.path().join("accounts.csv");
-    fs::write(&file, &csv).unwrap();
-    let mut command = letschat_server(server.data.path());
-    let imported = run(command.args(["account", "import"]).arg(&file), "").ok();
+    let import = |csv: &str| {
+        fs::write(&file, csv).unwrap();
+        run(letschat_server(server.data.path()).args(["account", "import"]).arg(&file), "")
+    };
+    let refused = import(&bad).errors;
+    let imported = import(&good).ok();
+    let exported = run(letschat_server(server.data.path()).args(["account", "export"]), "").ok();
+    // The hashes are longer than a row.
+    let exported: String =
+        exported.lines().map(|line| line.chars().take(60).collect::<String>() + "\n").collect();
     let typed = [
-        format!("$ cat accounts.csv\n{csv}"),
-        format!("$ letschat-server account import accounts.csv\n{imported}"),
+        format!("$ cat accounts.csv\n{bad}"),
+        format!("$ letschat-server account import accounts.csv\n{refused}"),
+        format!(
+            "$ sed -i '$ d' accounts.csv\n$ letschat-server account import accounts.csv\n{imported}"
+        ),
+        format!("$ letschat-server account export | cut -c 1-60\n{exported}"),
     ];
     let alice = logs_in(&server, "alice");
     let bob = logs_in(&server, "bob");

@@ -1,4 +1,4 @@
-//! Alice founds a group, invites two people, and removes one of them.
+//! Alice founds a group, invites two people, and removes one of them. The other leaves.
 
 use letschat_tests::person::{Person, Window};
 use letschat_tests::server::TestServer;
@@ -6,9 +6,9 @@ use vt100::Screen;
 
 use crate::online;
 
-const ALICES: Window = Window { rows: 20, columns: 100 };
+const ALICES: Window = Window { rows: 21, columns: 100 };
 const BOBS: Window = Window { rows: 15, columns: 100 };
-const CAROLS: Window = Window { rows: 14, columns: 100 };
+const CAROLS: Window = Window { rows: 16, columns: 100 };
 
 /// Returns the final screens of Alice, Bob and Carol.
 pub(crate) fn play() -> [(String, Screen); 3] {
@@ -69,6 +69,9 @@ fn removes(alice: &Person, bob: &Person, carol: &Person) {
     alice.sees("you → bob: see you at noon");
     bob.sees("alice: see you at noon");
     assert!(!bob.screen().contains("cake"), "{}", bob.screen());
+    carol.is_prompted("letschat> ");
+    carol.types("group leave team");
+    alice.sees("#team: carol has left.");
     alice.is_prompted("→ #team> ");
     bob.is_prompted("letschat> ");
     carol.is_prompted("letschat> ");

@@ -12,9 +12,6 @@ use crate::{commands, join, section, table};
 fn direct_chat_goes_as_the_document_tells() {
     let test = "direct_chat_goes_as_the_document_tells";
     let Some(machine) = Machine::of(test) else { return };
-    if !Throwaway::is_here_to_test(test) {
-        return;
-    }
     let title = "Direct chat with broadcasts";
     let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let [databases, operators, alices, bobs] = &folders;
@@ -23,7 +20,8 @@ fn direct_chat_goes_as_the_document_tells() {
         "CREATE USER chat@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON letschat.* TO chat@'%';\n"
     );
     fs::write(&setup, statements).unwrap();
-    let _database = Throwaway::start_by(&machine.by(), databases, 3306, &setup);
+    let started = Throwaway::start_by(&machine.by(), databases, 3306, &setup, test);
+    let Some(_database) = started else { return };
     let password = operators.path().join("password");
     fs::write(&password, PASSWORD).unwrap();
     let [server, client] = commands(title)[..] else { panic!("two commands are there") };

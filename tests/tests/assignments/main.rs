@@ -15,6 +15,8 @@ use std::process::Command;
 
 use clap::Parser as _;
 use letschat::config::Options;
+use letschat_commands::command::parse_line;
+use letschat_commands::commands::TABLE;
 use letschat_tests::machine::Machine;
 use letschat_tests::person::Person;
 use letschat_tests::programs::program;
@@ -53,6 +55,10 @@ fn join(machine: &Machine, command: &str, name: &str, home: &Path) -> Person {
     person
 }
 
+fn is_chat_command(name: &str) -> bool {
+    TABLE.iter().any(|command| command.name == name.trim_start_matches('/'))
+}
+
 /// Commands in running text are understood; those in blocks and tables are typed by the other tests.
 #[test]
 fn commands_in_the_text_are_understood() {
@@ -72,6 +78,11 @@ fn commands_in_the_text_are_understood() {
             }
             ["letschat-gtk"] => assert!(program("letschat-gtk").is_file()),
             ["make", target] => assert!(makefile.contains(&format!("\n{target}:")), "{command}"),
+            // The names alone are explained beside their task, and so need no arguments.
+            [name, _, ..] if is_chat_command(name) => {
+                let parsed = parse_line(command.trim_start_matches('/'), false);
+                assert!(parsed.is_ok(), "{command}");
+            }
             _ => continue,
         }
         understood += 1;

@@ -19,7 +19,7 @@ fn pictures_show_what_the_document_tells() {
         ("busy.svg", &["All places are taken.", "Trying again in", "You stopped the attempts."]),
         ("timeout.svg", &["You were idle for too long."]),
         ("by-hand.svg", &["at least 8 characters.", "are not the same.", "That was the last try."]),
-        ("accounts.svg", &["account import accounts.csv", "2 imported", "Lunch at noon"]),
+        ("accounts.svg", &["nothing was imported: 1 of 3", "2 imported", "argon2id", "Lunch at noon"]),
         ("open-room.svg", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
         (
             "classroom.svg",
@@ -27,7 +27,15 @@ fn pictures_show_what_the_document_tells() {
         ),
         ("relayed.svg", &["alice -&gt; bob, 1 envelope, ", "bytes, pushed", "hello, Alice"]),
         ("absent.svg", &["bytes, kept", "Nobody has that name here;", "bob has received"]),
-        ("group.svg", &["#team is founded.", "carol has joined.", "alice has removed bob."]),
+        (
+            "group.svg",
+            &[
+                "#team is founded.",
+                "carol has joined.",
+                "alice has removed bob.",
+                "carol has left.",
+            ],
+        ),
         ("file.svg", &["alice offers notes.txt, 12 kB.", "notes.txt from alice is saved:"]),
         ("wire.svg", &["the secret is 4711", "occurs 0 times in"]),
     ];

@@ -6,7 +6,7 @@ use letschat_tests::machine::Machine;
 
 use crate::{commands, join, section, table};
 
-/// The size that the document tells of.
+/// The size that the document tells of, rounded.
 const FILE_BYTES: usize = 12_000;
 
 #[test]
@@ -16,7 +16,9 @@ fn relayed_chat_goes_as_the_document_tells() {
     let section = section(title);
     let homes = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let [operators, alices, bobs, carols] = homes.each_ref().map(tempfile::TempDir::path);
-    fs::write(alices.join("notes.txt"), "n".repeat(FILE_BYTES)).unwrap();
+    for name in ["notes.txt", "plan.txt"] {
+        fs::write(alices.join(name), name.repeat(FILE_BYTES / name.len())).unwrap();
+    }
     let [server, client] = commands(title)[..] else { panic!("two commands are there") };
     let operator = machine.types(server, operators);
     operator.sees("listening on");

@@ -86,6 +86,11 @@ fn sqlite_database_of_0_1_is_migrated() {
 
 #[test]
 fn mysql_database_of_0_1_is_migrated() {
+    ["mysql.sql", "mariadb.sql"].into_iter().for_each(dump_is_migrated);
+}
+
+/// Loads a dump of version 0.1.0 into the server for tests, and upgrades it.
+fn dump_is_migrated(file: &str) {
     let database = MysqlServer::shared();
     let name = format!("letschat-test-{:016x}", fastrand::u64(..));
     let mut administrator = database.administrator();
@@ -93,10 +98,12 @@ fn mysql_database_of_0_1_is_migrated() {
     administrator.query_drop(format!("USE `{name}`")).unwrap();
     // The keys are before the accounts to which they belong.
     administrator.query_drop("SET foreign_key_checks = 0").unwrap();
-    let dump = fs::read_to_string(project::root().join("tests/data/0.1.0/mysql.sql")).unwrap();
+    let dump = fs::read_to_string(project::root().join("tests/data/0.1.0").join(file)).unwrap();
     for statement in dump.split(";\n").filter(|statement| !statement.is_empty()) {
         administrator.query_drop(statement).unwrap();
     }
+
+    let _dropped = Dropped(database, &name);
 
     let data = folder_of_0_1("server");
     fs::remove_file(data.path().join("letschat.sqlite")).unwrap();
@@ -104,6 +111,14 @@ fn mysql_database_of_0_1_is_migrated() {
     let flags = [&["--store", &store], &LONG_RETENTION[..]].concat();
     let mut server = TestServer::start_in(data, &flags);
     everything_of_0_1_is_there(&mut server);
-    server.stop();
-    administrator.query_drop(format!("DROP DATABASE `{name}`")).unwrap();
+}
+
+/// Drops a database at the end of a test, also of one that fails.
+struct Dropped<'a>(&'a MysqlServer, &'a str);
+
+impl Drop for Dropped<'_> {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE `{}`", self.1);
+        let _ = self.0.administrator().query_drop(drop);
+    }
 }
