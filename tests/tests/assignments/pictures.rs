@@ -19,7 +19,10 @@ fn pictures_show_what_the_document_tells() {
         ("busy.svg", &["All places are taken.", "Trying again in", "You stopped the attempts."]),
         ("timeout.svg", &["You were idle for too long."]),
         ("by-hand.svg", &["at least 8 characters.", "are not the same.", "That was the last try."]),
-        ("accounts.svg", &["nothing was imported: 1 of 3", "2 imported", "argon2id", "Lunch at noon"]),
+        (
+            "accounts.svg",
+            &["nothing was imported: 1 of 3", "2 imported", "argon2id", "Lunch at noon"],
+        ),
         ("open-room.svg", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
         (
             "classroom.svg",
