@@ -12,6 +12,10 @@ container=letschat-packages-$$
 main() {
     local packages program
     packages=$(realpath "${1:-target/package/debian}")
+    if [ ! -d "$packages" ]; then
+        echo "no packages are in $packages: make deb builds them" >&2
+        exit 1
+    fi
     work=$(mktemp -d)
     trap 'rm -r "$work"; docker rm --force --volumes "$container" >/dev/null 2>&1' EXIT
     trap 'exit 130' HUP INT TERM

@@ -7,6 +7,10 @@ set -euo pipefail
 cd -P "$(dirname "$0")/.."
 
 first=$(realpath "${1:-target/package/debian}")
+if [ ! -d "$first" ]; then
+    echo "no packages are in $first: make deb builds them" >&2
+    exit 1
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 git clone --quiet --no-hardlinks . "$work/elsewhere"
