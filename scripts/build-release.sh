@@ -35,7 +35,8 @@ main() {
         map_paths "$folder" /crates
     done
     export RUSTFLAGS CFLAGS CXXFLAGS
-    cargo auditable build --locked --release "${@/#/--package=}"
+    # Of the date, some build scripts only ask whether it has changed, and then compile everything again.
+    env --unset=SOURCE_DATE_EPOCH cargo auditable build --locked --release "${@/#/--package=}"
     write_sboms "$@"
     for program in "$@"; do
         write_licenses "$CARGO_TARGET_DIR/release/$program"

@@ -10,18 +10,18 @@ use crate::report::{Bar, Row};
 use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::statistics::Samples;
-use crate::terminal::Terminal;
+use crate::terminal;
 
 const FIGURE: &str = "client_start";
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
 /// The prompt of a logged-in user in no chat.
-const PROMPT: &[u8] = b"letschat> ";
+const PROMPT: &str = "letschat> ";
 
 /// Starts the client repeatedly with the same data.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
-    let data = tempfile::tempdir()?;
+    let mut data = tempfile::tempdir()?;
     Person::live(&server, bench.accounts.member(0), data.path(), async |person| {
         person.quits().await
     })?;
@@ -30,11 +30,11 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let mut memory = Vec::new();
     for _ in 0..bench.plan.starts {
         let begin = Instant::now();
-        let mut terminal = Terminal::start(bench, server.address(), data.path(), &[])?;
-        terminal.wait_for(PROMPT)?;
+        let client = terminal::start(bench, &server, data, &[]);
+        client.is_prompted(PROMPT);
         times.push(begin.elapsed());
-        memory.push(process::memory(terminal.pid())? as f64 / MEBIBYTE);
-        terminal.finish()?;
+        memory.push(process::memory(client.process_id())? as f64 / MEBIBYTE);
+        data = terminal::finish(client);
     }
     let (times, memory) = (Samples::of_times_ms(times), Samples::new(memory));
     Ok(vec![

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use letschat_tests::person::{self, CTRL_U};
 use serde_json::json;
 
 use crate::json_client::JsonClient;
@@ -15,25 +16,21 @@ use crate::report::{Bar, Row};
 use crate::run::Bench;
 use crate::server::ServerProcess;
 use crate::statistics::Samples;
-use crate::terminal::Terminal;
+use crate::terminal;
 
 const FIGURE: &str = "full_screen";
 const MEBIBYTE: f64 = 1_024.0 * 1_024.0;
 
-/// A word of the status line, and one that appears with the login. Only cells that change are written, so that words
-/// do not come with the spaces between them.
-const PAINTED: &[u8] = b"keys";
-const LOGGED_IN: &[u8] = b"Logged";
+/// A word of the status line, and the words of the login.
+const PAINTED: &str = "keys";
+const LOGGED_IN: &str = "Logged in as";
 
 /// The interval of messages, and the pause between two keys.
 const INTERVAL: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(37);
 
 /// Keys that nothing else on the screen contains.
-const KEYS: &[u8] = b"{}~^@%&=";
-
-/// Erases the typed line (Ctrl+U).
-const ERASE: &[u8] = b"\x15";
+const KEYS: [&str; 8] = ["{", "}", "~", "^", "@", "%", "&", "="];
 
 /// The deadline of what the talking client does.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Starts the client repeatedly, then types while somebody says 100 messages a second.
 pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let server = ServerProcess::start(bench)?;
-    let [data, talkative] = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [mut data, talkative] = [tempfile::tempdir()?, tempfile::tempdir()?];
     for (number, folder) in [&data, &talkative].into_iter().enumerate() {
         Person::live(&server, bench.accounts.member(number), folder.path(), async |person| {
             person.quits().await
@@ -50,18 +47,18 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
     let (mut painted, mut logged_in, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.plan.starts {
         let begin = Instant::now();
-        let mut screen = Terminal::start(bench, server.address(), data.path(), &["--full"])?;
-        screen.wait_for(PAINTED)?;
+        let screen = terminal::start(bench, &server, data, &["--full"]);
+        screen.sees(PAINTED);
         painted.push(begin.elapsed());
-        screen.wait_for(LOGGED_IN)?;
+        screen.sees(LOGGED_IN);
         logged_in.push(begin.elapsed());
-        memory.push(process::memory(screen.pid())? as f64 / MEBIBYTE);
-        screen.finish()?;
+        memory.push(process::memory(screen.process_id())? as f64 / MEBIBYTE);
+        data = terminal::finish(screen);
     }
-    let mut screen = Terminal::start(bench, server.address(), data.path(), &["--full"])?;
-    screen.wait_for(LOGGED_IN)?;
-    let keys = keys_during_messages(bench, &server, &mut screen)?;
-    let busy = process::memory(screen.pid())? as f64 / MEBIBYTE;
+    let screen = terminal::start(bench, &server, data, &["--full"]);
+    screen.sees(LOGGED_IN);
+    let keys = keys_during_messages(bench, &server, &screen)?;
+    let busy = process::memory(screen.process_id())? as f64 / MEBIBYTE;
     let row = |what, samples: Samples, unit| {
         Row::new(FIGURE, what, samples.median(), unit).with_spread(samples.least(), samples.most())
     };
@@ -81,16 +78,16 @@ pub(crate) fn measure(bench: &Bench) -> BenchResult<Vec<Row>> {
 fn keys_during_messages(
     bench: &Bench,
     server: &ServerProcess,
-    screen: &mut Terminal,
+    screen: &person::Person,
 ) -> BenchResult<Vec<Duration>> {
     let until = Instant::now() + PATIENCE;
     let [own, other] = [0, 1].map(|number| &bench.accounts.member(number).username);
     let mut talker = JsonClient::start(bench, server)?;
     talker.log_in(until, other)?;
-    screen.press(format!("/connect {other}\r").as_bytes())?;
+    screen.types(&format!("/connect {other}"));
     talker.wait(until, "a request", |line| line["event"] == "request")?;
     talker.ask(until, "approve", &json!({"who": own.as_str()}))?;
-    screen.wait_for(format!("{other}> ").as_bytes())?;
+    screen.sees(&format!("{other}> "));
     let is_over = AtomicBool::new(false);
     let said = |talker: &mut JsonClient| -> BenchResult<u64> {
         let mut count = 0;
@@ -114,21 +111,20 @@ fn keys_during_messages(
         if rate < 80.0 {
             return Err(Failed(format!("only {rate:.0} messages a second were said")).into());
         }
-        times
+        Ok(times)
     })
 }
 
-fn type_keys(count: usize, screen: &mut Terminal) -> BenchResult<Vec<Duration>> {
+fn type_keys(count: usize, screen: &person::Person) -> Vec<Duration> {
     let mut times = Vec::new();
     for key in KEYS.iter().cycle().take(count) {
         // Another moment of the interval each time.
         thread::sleep(PAUSE);
-        screen.forget();
         let begin = Instant::now();
-        screen.press(&[*key])?;
-        screen.wait_for(&[*key])?;
+        screen.press(key);
+        screen.sees(key);
         times.push(begin.elapsed());
-        screen.press(ERASE)?;
+        screen.press(CTRL_U);
     }
-    Ok(times)
+    times
 }
