@@ -81,7 +81,7 @@ write_licenses() {
         while read -r file; do
             printf '\n==== %s\n\n' "$crate/${file#"$folder/"}"
             if [ "$file" = "$folder/Cargo.toml" ]; then
-                grep -E '^(authors|license|repository) = ' "$file"
+                sed -n '/^authors = \[$/,/^\]/p; /^authors = \[./p; /^license = /p; /^repository = /p' "$file"
             else
                 cat "$file"
             fi

@@ -11,7 +11,8 @@ if [ ! -d "$first" ]; then
     echo "no packages are in $first: make deb builds them" >&2
     exit 1
 fi
-work=$(mktemp -d)
+# Several gigabytes, for which a /tmp in memory may be too small.
+work=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
 trap 'rm -rf "$work"' EXIT
 git clone --quiet --no-hardlinks . "$work/elsewhere"
 cargo=${CARGO_HOME:-$HOME/.cargo}

@@ -24,7 +24,9 @@ main() {
         echo "removed below $root"
         return
     fi
-    folder=$1
+    folder=$(realpath "$1")
+    root=$(realpath --canonicalize-missing "$root")
+    cd "$(dirname "$0")/.."
     shift
     for program in "$@"; do
         install -D -m 755 "$folder/$program" "$root/bin/$program"

@@ -5,8 +5,9 @@
 #   picture.sh session    docs/session.svg: plays a session, and draws what its two people see
 #   picture.sh full-screen  docs/full-screen.svg: plays a chat, a group and a request in a full screen
 #   picture.sh accounts   docs/accounts.svg: imports accounts, and draws an operator and two people
+#   picture.sh mysql      docs/mysql.svg: signs somebody up at a server with MySQL, and draws both and the accounts
 #   picture.sh open-room  docs/open-room.svg: draws an open room and two people in it
-#   picture.sh classroom  docs/classroom.svg: plays a class, and draws the server and three of its clients
+#   picture.sh classroom  docs/classroom.svg: plays a class, and draws the server, its file and three of its clients
 #   picture.sh relayed    docs/relayed.svg: sends messages through a server, and draws its log and two people
 #   picture.sh group      docs/group.svg: founds a group and removes a member, and draws three people
 #   picture.sh file       docs/file.svg: sends a file, and draws both people
@@ -31,8 +32,8 @@ picture() {
 }
 
 case ${1:-} in
-session | full-screen | accounts | open-room | classroom | relayed | group | file | absent | wire | by-hand | server | \
-    busy | broadcast | timeout)
+session | full-screen | accounts | mysql | open-room | classroom | relayed | group | file | absent | wire | by-hand | \
+    server | busy | broadcast | timeout)
     picture "$1" "docs/$1.svg"
     ;;
 window)
@@ -49,7 +50,7 @@ demo)
     picture recording "make demo" "$recording" docs/demo.svg
     ;;
 *)
-    echo "usage: picture.sh session | full-screen | accounts | open-room | classroom | relayed | group | file | absent |" \
+    echo "usage: picture.sh session | full-screen | accounts | mysql | open-room | classroom | relayed | group | file | absent |" \
         "wire | by-hand | server | busy | broadcast | timeout | window | demo" >&2
     exit 2
     ;;

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Builds the four public images of the demo on this machine, if no image registry can be reached. They have the
-# same distributions and versions, so that the same Dockerfile and docker-compose.yml work with them.
+# Builds the four public images of the demo on this machine, if no image registry can be reached, or those that are
+# named. They have the same distributions and versions, so that the same Dockerfile and docker-compose.yml work with them.
+#
+#   stand-in-images.sh [IMAGE...]
 #
 #   debian:bookworm-slim      a minimal Debian 12
 #   rust:1.95-slim-bookworm   the same with a C compiler and this machine's own Rust and certificates
@@ -19,7 +21,8 @@ valkey=valkey/valkey:8
 
 main() {
     missing=()
-    for image in "$slim" "$rust" "$mysql" "$valkey"; do
+    [ $# != 0 ] || set -- "$slim" "$rust" "$mysql" "$valkey"
+    for image in "$@"; do
         has_image "$image" || missing+=("$image")
     done
     [ ${#missing[@]} != 0 ] || exit 0
@@ -174,4 +177,4 @@ import() {
     echo "made $image" >&3
 }
 
-main
+main "$@"

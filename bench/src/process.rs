@@ -9,7 +9,8 @@ use std::time::Duration;
 pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        // One that ends meanwhile is not there any more.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
         let spent = text.split(' ').next().and_then(|spent| spent.parse::<u64>().ok());
         nanoseconds += spent.ok_or_else(unreadable)?;
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use letschat_protocol::identity::Fingerprint;
+use letschat_tests::programs::NO_SETTINGS;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -187,7 +188,7 @@ fn launch(program: &Path, data: &TempDir, port: u16, flags: &[String]) -> BenchR
     let log = File::options().create(true).append(true).open(data.path().join(LOG))?;
     let mut command = Command::new(program);
     // The operator's own settings must not affect the measurement.
-    command.env_clear().env("HOME", data.path());
+    command.env_clear().env("LETSCHAT_SERVER_CONFIG", NO_SETTINGS).env("HOME", data.path());
     command.args(["--port", &port.to_string(), "--data"]).arg(data.path()).args(flags);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn()?;

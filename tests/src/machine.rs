@@ -6,7 +6,7 @@ use pty_process::blocking::Command;
 
 use crate::network::Network;
 use crate::person::Person;
-use crate::programs::{foreign_settings, program};
+use crate::programs::{NO_SETTINGS, foreign_settings, program};
 
 /// A machine with a loopback interface of its own.
 pub struct Machine {
@@ -36,6 +36,8 @@ impl Machine {
             .env_remove("XDG_DATA_HOME")
             .env_remove("NO_COLOR")
             .env("HOME", home)
+            // An installed package has settings for all users.
+            .env("LETSCHAT_SERVER_CONFIG", NO_SETTINGS)
             .current_dir(home);
         Person::run(fresh, command, tempfile::tempdir().unwrap())
     }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::programs::program;
+use crate::programs::{program, without_settings};
 
 /// The result of a command.
 pub struct CommandOutput {
@@ -19,12 +19,8 @@ pub struct CommandOutput {
 /// Returns the program for a data folder, without any settings of the machine.
 pub fn letschat_server(data: &Path) -> Command {
     let mut command = Command::new(program("letschat-server"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("LETSCHAT_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("XDG_CONFIG_HOME", data.join("no-config")).arg("--data").arg(data);
+    without_settings(&mut command);
+    command.arg("--data").arg(data);
     command
 }
 

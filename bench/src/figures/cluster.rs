@@ -142,6 +142,9 @@ impl<'a> Service<'a> {
         let readings = (statements(), commands());
         let (statements_before, commands_before) = (statements(), commands());
         let own = (statements_before - readings.0, commands_before - readings.1);
+        // The servers ask at times of their own, and so may have done so between the two readings.
+        let beyond =
+            |after: u64, before: u64, own: u64| (after - before).saturating_sub(own) as f64;
         let begin = Instant::now();
         act(&mut self.under_load)?;
         let (time, traced) = (begin.elapsed(), begin_traced.elapsed());
@@ -149,8 +152,8 @@ impl<'a> Service<'a> {
         Ok(Spent {
             time,
             traced,
-            statements: (statements() - statements_before - own.0) as f64,
-            commands: (commands() - commands_before - own.1) as f64,
+            statements: beyond(statements(), statements_before, own.0),
+            commands: beyond(commands(), commands_before, own.1),
             system_calls,
         })
     }

@@ -91,8 +91,9 @@ fn keys_during_messages(
     let is_over = AtomicBool::new(false);
     let said = |talker: &mut JsonClient| -> BenchResult<u64> {
         let mut count = 0;
+        let mut next = Instant::now();
         while !is_over.load(Ordering::Relaxed) {
-            let next = Instant::now() + INTERVAL;
+            next += INTERVAL;
             let text = "some words that somebody says to somebody else";
             talker.tell("say", &json!({"to": own.as_str(), "text": text}));
             count += 1;

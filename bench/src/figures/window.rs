@@ -226,7 +226,7 @@ fn share_of_a_core(
         talker.tell("say", &json!({"to": to, "text": text}));
         while talker.next_line(next)?.is_some() {}
     }
-    let spent = process::cpu_time(window.child.id())? - before;
+    let spent = process::cpu_time(window.child.id())?.saturating_sub(before);
     Ok(spent.as_secs_f64() / begin.elapsed().as_secs_f64() * 100.0)
 }
 

@@ -1,4 +1,5 @@
-//! An operator imports a CSV file beside a running server, and exports the accounts. Two people log in, and one broadcasts.
+//! An operator imports a CSV file beside a running server, and exports the accounts for another one. Two people log in,
+//! and one broadcasts.
 
 use std::fs;
 
@@ -25,6 +26,12 @@ pub(crate) fn play() -> [(String, Screen); 3] {
     let refused = import(&bad).errors;
     let imported = import(&good).ok();
     let exported = run(letschat_server(server.data.path()).args(["account", "export"]), "").ok();
+    // Another server takes the hashes.
+    let other = tempfile::tempdir().unwrap();
+    let hashes = other.path().join("hashes.csv");
+    fs::write(&hashes, &exported).unwrap();
+    let import_hashes = ["account", "import", hashes.to_str().unwrap()];
+    let taken = run(letschat_server(other.path()).args(import_hashes), "").ok();
     // The hashes are longer than a row.
     let exported: String =
         exported.lines().map(|line| line.chars().take(60).collect::<String>() + "\n").collect();
@@ -34,7 +41,10 @@ pub(crate) fn play() -> [(String, Screen); 3] {
         format!(
             "$ sed -i '$ d' accounts.csv\n$ letschat-server account import accounts.csv\n{imported}"
         ),
-        format!("$ letschat-server account export | cut -c 1-60\n{exported}"),
+        format!(
+            "$ letschat-server account export >hashes.csv\n$ cut -c 1-60 hashes.csv\n{exported}"
+        ),
+        format!("$ letschat-server --data elsewhere account import hashes.csv\n{taken}"),
     ];
     let alice = logs_in(&server, "alice");
     let bob = logs_in(&server, "bob");

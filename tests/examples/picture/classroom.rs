@@ -1,5 +1,7 @@
 //! A class with five clients, whose server ends and comes back.
 
+use std::fs;
+
 use letschat_tests::person::{Person, Window};
 use letschat_tests::ports::free_port;
 use letschat_tests::programs::{NO_SETTINGS, foreign_settings, program};
@@ -7,17 +9,23 @@ use pty_process::blocking::Command;
 use tempfile::TempDir;
 use vt100::Screen;
 
-const SERVER_WINDOW: Window = Window { rows: 10, columns: 80 };
+use crate::recording;
+
+const SERVER_WINDOW: Window = Window { rows: 11, columns: 80 };
 const CLIENT_WINDOW: Window = Window { rows: 13, columns: 80 };
 
-/// Returns the final screens of the server, of three of the clients, and of the server that came back.
+/// Returns the final screens of the server, of three of the clients, and of the server that came back, and the file of
+/// clients.
 pub(crate) fn play() -> Vec<(String, Screen)> {
     let (data, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let port = free_port().to_string();
     let server = serves(&data, &port);
     let mut class = Vec::new();
+    let mut peer_ports = Vec::new();
     for id in 1..=5 {
-        class.push(joins(&shared, &port, id));
+        let peer_port = free_port();
+        class.push(joins(&shared, &port, id, peer_port));
+        peer_ports.push(peer_port);
         for person in class.iter().chain([&server]) {
             person.sees(&format!("Client {id}: initiated"));
         }
@@ -46,6 +54,12 @@ pub(crate) fn play() -> Vec<(String, Screen)> {
         windows.push((format!("letschat {id} 500{id} 600{id}"), person.looks_at_the_screen()));
     }
     windows.push((title.to_owned(), again.looks_at_the_screen()));
+    let mut clients = fs::read_to_string(data.path().join("clients.txt")).unwrap();
+    // The titles have the usual ports, which may not be free here.
+    for (id, port) in (1..).zip(peer_ports) {
+        clients = clients.replace(&format!(" {port}\n"), &format!(" 600{id}\n"));
+    }
+    windows.push(("clients.txt".into(), recording::short_screen(&clients)));
     windows
 }
 
@@ -59,9 +73,9 @@ fn serves(data: &TempDir, port: &str) -> Person {
     server
 }
 
-fn joins(shared: &TempDir, port: &str, id: u16) -> Person {
+fn joins(shared: &TempDir, port: &str, id: u16, peer_port: u16) -> Person {
     let command = fresh("letschat")
-        .args([id.to_string(), free_port().to_string(), free_port().to_string()])
+        .args([id, free_port(), peer_port].map(|word| word.to_string()))
         .args(["--server", &format!("127.0.0.1:{port}"), "--data"])
         .arg(shared.path())
         .env("LETSCHAT_CONFIG", NO_SETTINGS)

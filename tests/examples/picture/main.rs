@@ -3,6 +3,7 @@
 //! * `picture session FILE` – a session of two people
 //! * `picture full-screen FILE` – a full screen with a chat, a group and a request
 //! * `picture accounts FILE` – an operator who imports accounts, and two of their users
+//! * `picture mysql FILE` – a server with its accounts in MySQL, and somebody who signs up
 //! * `picture open-room FILE` – an open room and two people who talk there
 //! * `picture classroom FILE` – a class, whose server ends and comes back
 //! * `picture relayed FILE` – a message through the server, and its log
@@ -35,6 +36,7 @@ mod file;
 mod full_screen;
 mod group;
 mod hexdump;
+mod mysql;
 mod online;
 mod open_room;
 mod proxy;
@@ -55,7 +57,7 @@ struct Story {
     play: fn() -> Vec<(String, Screen)>,
 }
 
-static STORIES: [Story; 15] = [
+static STORIES: [Story; 16] = [
     Story {
         name: "session",
         title: "A session of two people with Let's Chat",
@@ -71,6 +73,7 @@ static STORIES: [Story; 15] = [
         title: "Accounts from a CSV file",
         play: || accounts::play().to_vec(),
     },
+    Story { name: "mysql", title: "Accounts in MySQL", play: || mysql::play().to_vec() },
     Story {
         name: "open-room",
         title: "An open room over UDP",

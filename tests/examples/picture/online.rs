@@ -64,6 +64,17 @@ pub(crate) fn serve_at_a_terminal_with(
     operator
 }
 
+/// Goes through the first run, and makes an account.
+pub(crate) fn signs_up(person: &Person) {
+    person.is_prompted("Do you have an account here (y/n)? ");
+    person.types("n");
+    person.is_prompted("The name you want (a-z, 0-9, _ - .): ");
+    person.types(&person.name);
+    person.chooses_password();
+    person.sees("What next?");
+    person.is_prompted("letschat> ");
+}
+
 /// Logs somebody in at a terminal, by the key in their data folder.
 pub(crate) fn log_in(server: &TestServer, name: &str, data: TempDir, window: Window) -> Person {
     logged_in(Person::sit_down_at(server, name, data, window, &[], &[]))

@@ -9,6 +9,8 @@ use letschat_tests::server::TestServer;
 use serde_json::json;
 use vt100::Screen;
 
+use crate::online;
+
 const ALICES: Window = Window { rows: 31, columns: 80 };
 const BOBS: Window = Window { rows: 17, columns: 80 };
 
@@ -26,13 +28,7 @@ pub(crate) fn play() -> [(String, Screen); 2] {
 fn alice_signs_up(server: &TestServer) -> Person {
     let data = tempfile::tempdir().unwrap();
     let alice = Person::sit_down_at(server, "alice", data, ALICES, &[], &[]);
-    alice.is_prompted("Do you have an account here (y/n)? ");
-    alice.types("n");
-    alice.is_prompted("The name you want (a-z, 0-9, _ - .): ");
-    alice.types("alice");
-    alice.chooses_password();
-    alice.sees("What next?");
-    alice.is_prompted("letschat> ");
+    online::signs_up(&alice);
     alice
 }
 

@@ -9,7 +9,8 @@ use crate::DOCUMENT;
 #[test]
 fn pictures_show_what_the_document_tells() {
     let told: Vec<&str> = DOCUMENT.split("![").skip(1).collect();
-    let drawn: [(&str, &[&str]); 14] = [
+    let drawn: [(&str, &[&str]); 15] = [
+        ("mysql.svg", &["mysql://root@", "alice logged in", "$argon2id$"]),
         ("session.svg", &["asks for a chat."]),
         (
             "server.svg",
@@ -21,12 +22,25 @@ fn pictures_show_what_the_document_tells() {
         ("by-hand.svg", &["at least 8 characters.", "are not the same.", "That was the last try."]),
         (
             "accounts.svg",
-            &["nothing was imported: 1 of 3", "2 imported", "argon2id", "Lunch at noon"],
+            &[
+                "$ cat accounts.csv",
+                "nothing was imported: 1 of 3",
+                "2 imported",
+                "argon2id",
+                "account import hashes.csv",
+                "Lunch at noon",
+            ],
         ),
         ("open-room.svg", &["Server Initialized...", "&lt;From 127.0.0.1:"]),
         (
             "classroom.svg",
-            &["Client 5: initiated", "Server: terminated.", "Server: initiated", "5: reconnected"],
+            &[
+                "Client 5: initiated",
+                "Server: terminated.",
+                "Server: initiated",
+                "5: reconnected",
+                "5 127.0.0.1 6005",
+            ],
         ),
         ("relayed.svg", &["alice -&gt; bob, 1 envelope, ", "bytes, pushed", "hello, Alice"]),
         ("absent.svg", &["bytes, kept", "Nobody has that name here;", "bob has received"]),
@@ -53,6 +67,29 @@ fn pictures_show_what_the_document_tells() {
             let subject = file.trim_end_matches(".svg");
             let way = format!("`scripts/picture.sh {subject}` draws it");
             assert!(picture.contains(sentence), "{file} lacks {sentence:?}: {way}");
+        }
+    }
+}
+
+#[test]
+fn every_task_names_its_picture() {
+    for part in DOCUMENT.split("\n### Tasks\n").skip(1) {
+        let (tasks, _) = part.split_once("\n### ").unwrap();
+        if tasks.trim_start().starts_with("The picture below shows all of them") {
+            continue;
+        }
+        let is_number = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
+        let begins: Vec<usize> = tasks
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| is_number(line))
+            .map(|(at, _)| at)
+            .collect();
+        let lines: Vec<&str> = tasks.lines().collect();
+        let ends = begins.iter().skip(1).copied().chain([lines.len()]);
+        for (begin, end) in begins.iter().zip(ends) {
+            let task = lines[*begin..end].join("\n");
+            assert!(task.contains("[Picture](") || task.contains("as in the first"), "{task}");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use letschat_tests::client::TestClient;
 use letschat_tests::ports::free_port;
+use letschat_tests::programs::PATIENCE;
 use letschat_tests::server::TestServer;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,7 +59,7 @@ impl Classmate {
     fn has_saved(&self, server: &TestServer, number: &Value) {
         let folder = format!("servers/{}/accounts/{}", server.fingerprint, self.client.name);
         let file = self.client.data.path().join(folder).join("position.json");
-        let until = Instant::now() + Duration::from_millis(900);
+        let until = Instant::now() + PATIENCE;
         let is_saved = || {
             let position = fs::read(&file).unwrap_or_default();
             serde_json::from_slice::<Value>(&position)

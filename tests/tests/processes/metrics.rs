@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use letschat_server::store::mysql::location::MysqlLocation;
 use letschat_tests::client::TestClient;
-use letschat_tests::mysql_server::Throwaway;
+use letschat_tests::cluster::TestCluster;
+use letschat_tests::mysql_server::{MysqlServer, Throwaway};
 use letschat_tests::operator::{letschat_server, run};
 use letschat_tests::programs::PATIENCE;
 use letschat_tests::relay::{LinkCondition, Relay};
@@ -25,11 +26,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Starts a server with metrics at a free port, and returns that.
 fn with_metrics(flags: &[&str]) -> (TestServer, SocketAddr) {
     let server = TestServer::start(&[&["--metrics", "127.0.0.1:0"], flags].concat());
+    let port = port_of(&server);
+    (server, port)
+}
+
+/// Returns the port of a server's metrics.
+fn port_of(server: &TestServer) -> SocketAddr {
     let told = "metrics are at http://";
     server.wait_log(told);
     let errors = server.process.errors();
-    let port = errors.split(told).nth(1).unwrap().split('/').next().unwrap();
-    (server, port.parse().unwrap())
+    errors.split(told).nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
 }
 
 /// Returns the status and the text of an answer.
@@ -118,16 +124,39 @@ fn metrics_count_what_happens_and_name_nobody() {
 fn dashboard_asks_for_metrics_that_are_there() {
     let (_server, at) = with_metrics(&[]);
     let (_, text) = get(at, "/metrics");
+    // Those of a cluster are there in a cluster alone.
+    expect_of_dashboard(&text, |metric| !metric.contains("_cluster_"));
+}
+
+/// Expects these metrics of the dashboard in a text.
+fn expect_of_dashboard(text: &str, is_wanted: fn(&str) -> bool) {
     let dashboard = include_str!("../../../docs/grafana.json");
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = dashboard.split(|c: char| !is_of_a_name(c));
-    // Those of a cluster are there in a cluster alone.
-    let is_metric = |word: &&str| word.starts_with("letschat_") && !word.contains("_cluster_");
-    for metric in words.filter(is_metric) {
+    for metric in words.filter(|word| word.starts_with("letschat_") && is_wanted(word)) {
         let is_there =
             text.contains(&format!("\n{metric} ")) || text.contains(&format!("\n{metric}{{"));
         assert!(is_there, "{metric} is not in {text}");
     }
+}
+
+#[test]
+fn cluster_tells_of_its_servers_and_of_a_silent_bell() {
+    let database = format!("monitored_{}", std::process::id());
+    let metrics = ["--metrics", "127.0.0.1:0"];
+    let mut cluster = TestCluster::start_with(MysqlServer::shared(), &database, 2, &metrics);
+    let at = port_of(&cluster.servers[0]);
+    let tells = |text: &str, bell: f64| {
+        value(text, "letschat_cluster_other_servers") == Some(1.0)
+            && value(text, "letschat_cluster_bell_up") == Some(bell)
+    };
+    let text = wait_for(at, |text| tells(text, 1.0));
+    expect_of_dashboard(&text, |_| true);
+    assert_eq!(get(at, "/readyz"), (200, "listening: ok\ndatabase: ok\nbell: ok\n".into()));
+    cluster.bell.kill();
+    wait_for(at, |text| tells(text, 0.0));
+    // Everything works without the bell.
+    assert_eq!(get(at, "/readyz"), (200, "listening: ok\ndatabase: ok\nbell: silent\n".into()));
 }
 
 /// Lets Prometheus' own tool judge the text, where it is installed.

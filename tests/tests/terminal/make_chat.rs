@@ -136,6 +136,16 @@ fn make_chat_builds_both_programs_and_runs_that_script() {
 }
 
 #[test]
+fn make_uninstall_takes_the_folders_of_make_install() {
+    for target in ["install", "install-gtk", "uninstall"] {
+        let commands = would_run(&[target, "PREFIX=/opt/chat", "DESTDIR=/somewhere"], &[]);
+        let script = "PREFIX=\"/opt/chat\" DESTDIR=\"/somewhere\" scripts/install.sh ";
+        let (_, words) = commands.split_once(script).unwrap_or_else(|| panic!("{commands}"));
+        assert_eq!(words.starts_with("--remove"), target == "uninstall", "{commands}");
+    }
+}
+
+#[test]
 fn make_finds_the_programs_where_cargo_builds_them() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("a shared folder");
@@ -150,6 +160,7 @@ fn make_finds_the_programs_where_cargo_builds_them() {
             ("chat", "release", ""),
             ("run", "release", "/letschat-server"),
             ("install", "release", ""),
+            ("deb", "package", ""),
             ("demo-local", "release", ""),
             ("bench", "release", "/letschat-bench"),
             ("test", "debug", ""),
