@@ -27,14 +27,17 @@ const USUAL: usize = 300;
 /// The interval of messages while the processor time is measured.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// A part of the window that is never black: left, top, pixels.
-const PAINTED: (usize, usize, usize) = (300, 300, 50);
+/// A rectangle of the screen: left, top, width and height.
+type Part = (usize, usize, usize, usize);
+
+/// A part of the window that is never black.
+const PAINTED: Part = (300, 300, 50, 1);
 
 /// A part of the button that approves a request.
-const APPROVE: (usize, usize, usize) = (820, 70, 60);
+const APPROVE: Part = (820, 70, 60, 1);
 
-/// A part of the lowest messages.
-const LAST_MESSAGES: (usize, usize, usize) = (250, 570, 200);
+/// A part of the lowest messages, higher than the gap between two.
+const LAST_MESSAGES: Part = (250, 540, 200, 40);
 
 /// A click at that button.
 const CLICK: [&str; 5] = ["mousemove", "853", "77", "click", "1"];
@@ -73,14 +76,14 @@ impl Window {
         Ok(Window { desktop, child })
     }
 
-    fn row(&self, (left, top, pixels): (usize, usize, usize)) -> Vec<u8> {
-        self.desktop.row(left, top, pixels)
+    fn part(&self, (left, top, width, height): Part) -> Vec<u8> {
+        (top..top + height).flat_map(|top| self.desktop.row(left, top, width)).collect()
     }
 
     /// Waits until a part of the screen is something else than this.
-    fn wait_for_change(&self, part: (usize, usize, usize), before: &[u8]) -> BenchResult<()> {
+    fn wait_for_change(&self, part: Part, before: &[u8]) -> BenchResult<()> {
         let until = Instant::now() + PATIENCE;
-        while self.row(part) == before {
+        while self.part(part) == before {
             if Instant::now() > until {
                 return Err(Failed("the window does not change".into()).into());
             }
@@ -173,7 +176,7 @@ fn in_a_chat(window: &Window, talker: &mut JsonClient, bench: &Bench) -> BenchRe
     let [own, other] = [0, 1].map(|number| &bench.accounts.member(number).username);
     talker.log_in(until, other)?;
     window.wait_for_rest()?;
-    let before = window.row(APPROVE);
+    let before = window.part(APPROVE);
     let asked = talker.tell("connect", &json!({"who": own.as_str()}));
     window.wait_for_change(APPROVE, &before)?;
     // Nothing happens on a click before the button is in its place.
@@ -232,11 +235,11 @@ fn share_of_a_core(
 
 /// Returns the time from the key to the last messages, in milliseconds, from far above.
 fn jump(window: &Window) -> BenchResult<f64> {
-    let last = window.row(LAST_MESSAGES);
+    let last = window.part(LAST_MESSAGES);
     window.desktop.press(&["ctrl+Home"]);
     window.wait_for_change(LAST_MESSAGES, &last)?;
     window.wait_for_rest()?;
-    let above = window.row(LAST_MESSAGES);
+    let above = window.part(LAST_MESSAGES);
     let begin = Instant::now();
     window.desktop.press(&["ctrl+End"]);
     window.wait_for_change(LAST_MESSAGES, &above)?;
