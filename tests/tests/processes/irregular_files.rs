@@ -27,13 +27,17 @@ fn server_does_not_wait_for_a_fifo_in_place_of_a_file() {
         ("letschat.sqlite-journal", 1),
         ("letschat.sqlite-wal", 1),
         ("letschat.sqlite-shm", 1),
-        ("no-config/letschat-server/settings.toml", 2),
+        ("config/letschat-server/settings.toml", 2),
     ] {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().join(name);
         make_fifo(&path);
         let mut command = letschat_server(data.path());
         command.args(["--listen", "127.0.0.1", "--port", "0"]);
+        if status == 2 {
+            command.env_remove("LETSCHAT_SERVER_CONFIG");
+            command.env("XDG_CONFIG_HOME", data.path().join("config"));
+        }
         let told = run(&mut command, "").refused(status);
         let path = path.to_str().unwrap();
         assert!(told.contains(path) && told.contains(" is no regular file"), "{name}: {told}");

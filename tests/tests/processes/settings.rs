@@ -38,6 +38,9 @@ impl Machine {
     fn command(&self) -> Command {
         let mut command = letschat_server(&self.path("data"));
         command.env("XDG_CONFIG_HOME", self.path("config"));
+        if self.path(USERS_OWN).exists() {
+            command.env_remove("LETSCHAT_SERVER_CONFIG");
+        }
         command.args(["--listen", "127.0.0.1", "--port", "0"]);
         command
     }

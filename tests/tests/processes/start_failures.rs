@@ -44,7 +44,7 @@ impl Obstacles {
 
     fn start_in(&self, data: &str, flags: &[&str]) -> Command {
         let mut command = letschat_server(Path::new(data));
-        command.env("XDG_CONFIG_HOME", self.path("config")).args(flags);
+        command.args(flags);
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1"]);
         }
