@@ -66,7 +66,7 @@ take_cues() {
             ;;
         "stops the server")
             doing[server]=''
-            kill -TERM "${running[server]}"
+            stop_server
             ;;
         "kills "*)
             kill_server "${doing[demo]#kills }"
@@ -176,6 +176,8 @@ clear_away() {
 
 # Removes the programs' leftovers.
 remove() { :; }
+
+stop_server() { kill -TERM "${running[server]}"; }
 
 # Prints a line of NAME in a color.
 show() {

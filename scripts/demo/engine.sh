@@ -24,4 +24,7 @@ container() { "${compose[@]}" ps --all --quiet "$1"; }
 # The container gets the signals that `docker start` gets, and its exit status is that of `docker start`.
 start() { run "$1" docker start --attach "$(container "$1")"; }
 
+# Not by a signal to `docker start`, which may end without passing it on.
+stop_server() { docker kill --signal TERM "$(container server)" >/dev/null; }
+
 remove() { "${compose[@]}" down --volumes --timeout 1; }
