@@ -1,6 +1,6 @@
 //! A terminal that runs the client.
 
-use letschat_tests::person::Person;
+use letschat_tests::person::{CTRL_D, Person};
 use pty_process::blocking::Command;
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ pub(crate) fn start(
 
 /// Ends the client. Returns its folder.
 pub(crate) fn finish(mut client: Person) -> TempDir {
-    client.press(letschat_tests::person::CTRL_D);
+    client.press(CTRL_D);
     client.sees_the_end();
     client.leaves_the_data()
 }

@@ -167,8 +167,7 @@ impl Person {
     ) -> Person {
         let data = tempfile::tempdir().unwrap();
         let location = server.address.to_string();
-        let flags_before = ["--accept-new-server"];
-        let mut before = TestClient::start_in(data, &location, name, &flags_before);
+        let mut before = TestClient::start_in(data, &location, name, &["--accept-new-server"]);
         before.sign_up_and_log_in();
         before.process.end_input();
         assert_eq!(before.process.exit_code(), 0);
@@ -194,7 +193,7 @@ impl Person {
 
     /// Presses keys.
     pub fn press(&self, keys: &str) {
-        (&*self.keys).write_all(keys.as_bytes()).unwrap();
+        self.press_bytes(keys.as_bytes());
     }
 
     /// Sends bytes as they are, which need not be text.
@@ -230,6 +229,12 @@ impl Person {
             let shown: String = terminal.contents().split_whitespace().collect();
             shown.matches(&wanted).count() >= times
         });
+    }
+
+    /// Waits until the terminal was sent these words so often or more, wherever they are now.
+    pub fn is_sent_times(&self, words: &str, times: usize) {
+        let count = |bytes: &[u8]| String::from_utf8_lossy(bytes).matches(words).count();
+        self.wait(words, |terminal| count(&terminal.bytes) >= times);
     }
 
     /// Waits until the last line is this, with the cursor at its end.
@@ -304,7 +309,7 @@ impl Person {
 
     /// Everything that the terminal was sent, control sequences and all.
     pub fn bytes(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().bytes).into_owned()
+        String::from_utf8_lossy(&self.raw_bytes()).into_owned()
     }
 
     /// The same, byte for byte.
@@ -319,10 +324,7 @@ impl Person {
 
     /// Makes the window wider or narrower.
     pub fn resizes(&self, columns: u16) {
-        let mut terminal = self.seen.lock();
-        let (rows, _) = terminal.parser.screen().size();
-        terminal.parser.set_size(rows, size(columns));
-        self.keys.resize(Size::new(rows.get(), columns)).unwrap();
+        self.resizes_to(columns, self.looks_at_the_screen().size().0.get());
     }
 
     /// Gives the window another size.
@@ -381,10 +383,9 @@ impl Person {
     }
 
     fn wait(&self, wanted: &str, fits: impl Fn(&Terminal) -> bool) {
-        let terminal = self.seen.lock();
-        let is_missing = |terminal: &mut Terminal| !fits(terminal);
-        let waited = self.seen.changed.wait_timeout_while(terminal, PATIENCE, is_missing).unwrap();
-        let (terminal, result) = waited;
+        let (terminal, is_missing) = (self.seen.lock(), |terminal: &mut Terminal| !fits(terminal));
+        let waited = self.seen.changed.wait_timeout_while(terminal, PATIENCE, is_missing);
+        let (terminal, result) = waited.unwrap();
         assert!(!result.timed_out(), "{} saw no {wanted} in\n{}", self.name, terminal.contents());
     }
 }
@@ -405,9 +406,8 @@ impl Seen {
     }
 
     /// Is the terminal, until the program has closed it.
-    fn watch(&self, pty: &Pty) {
+    fn watch(&self, mut pty: &Pty) {
         let mut bytes = [0; 4_096];
-        let mut pty = pty;
         // The end of a pseudo-terminal is an error to its reader.
         while let Ok(count @ 1..) = pty.read(&mut bytes) {
             let mut terminal = self.lock();

@@ -78,14 +78,9 @@ fn every_task_names_its_picture() {
         if tasks.trim_start().starts_with("The picture below shows all of them") {
             continue;
         }
-        let is_number = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
-        let begins: Vec<usize> = tasks
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| is_number(line))
-            .map(|(at, _)| at)
-            .collect();
         let lines: Vec<&str> = tasks.lines().collect();
+        let is_numbered = |at: &usize| lines[*at].starts_with(|first: char| first.is_ascii_digit());
+        let begins: Vec<usize> = (0..lines.len()).filter(is_numbered).collect();
         let ends = begins.iter().skip(1).copied().chain([lines.len()]);
         for (begin, end) in begins.iter().zip(ends) {
             let task = lines[*begin..end].join("\n");

@@ -1,10 +1,7 @@
 //! The server's console at a terminal that also shows its log.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use letschat_tests::person::{CTRL_D, Person};
-use letschat_tests::programs::{PATIENCE, program};
+use letschat_tests::programs::program;
 use pty_process::blocking::Command;
 use tempfile::tempdir;
 
@@ -43,11 +40,7 @@ fn answers_and_the_log_share_the_screen_line_by_line() {
     }
     operator.sees("said to nobody: text 199");
     // At its end the server does not wait long for the log to be written.
-    let until = Instant::now() + PATIENCE;
-    while operator.bytes().matches("the operator spoke to everybody").count() < 200 {
-        assert!(Instant::now() < until, "the log lacks lines");
-        thread::sleep(Duration::from_millis(10));
-    }
+    operator.is_sent_times("the operator spoke to everybody", 200);
     operator.types("exit");
     assert_eq!(operator.sees_the_end(), 0);
     let bytes = operator.bytes();
